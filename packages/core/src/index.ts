@@ -1,5 +1,7 @@
 export * from './capabilities.ts'
 export { bounded, type Ended } from './deadline.ts'
+export * from './engine/journal.ts'
+export * from './engine/rotation.ts'
 export * from './error.ts'
 export * from './issuer-adapter.ts'
 export * from './name.ts'
