@@ -103,8 +103,16 @@ export interface Journal {
   record(lease: Lease, change: Change): Promise<Lease>
   /** The next unused version number of the secret, under the lease. Numbers may have gaps, never repeat. */
   reserve(lease: Lease): Promise<number>
-  /** Notes an operator's wish and wakes the rotation; `conflict` when its state cannot grant it. A wish of null wakes it only (retry). */
+  /**
+   * Notes a person's wish and wakes the rotation; `conflict` when its state cannot grant it: `abort` before `promoted`, `rollback` from there while
+   * the base version is not revoked, `confirm` in `revoking`. A wish of null wakes it only (retry).
+   */
   wish(id: RotationId, wish: Wish | null): Promise<Rotation>
+  /**
+   * A person's value for a rotation that waits for one in `backed-up`: becomes its pending version, sealed under the number that is
+   * reserved here, and wakes it. `conflict` in any other state.
+   */
+  enter(id: RotationId, seal: (number: number) => Sealed): Promise<Rotation>
   /** A person's yes. */
   approve(id: RotationId): Promise<Rotation>
   rotation(id: RotationId): Promise<Rotation>

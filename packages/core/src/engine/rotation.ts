@@ -71,8 +71,8 @@ export type Hold =
   | { readonly kind: 'ambiguous'; readonly refused: boolean }
   | { readonly kind: 'needs-attention'; readonly why: string }
 
-/** What an operator asked of a running rotation. */
-export type Wish = 'abort' | 'rollback'
+/** What a person asked of a running rotation, or (`confirm`) said of it: the vendor's key is gone. */
+export type Wish = 'abort' | 'rollback' | 'confirm'
 
 /** Three outcomes, kept apart and never folded into one. */
 export interface Outcome {
