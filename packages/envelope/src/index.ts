@@ -1,0 +1,7 @@
+export type { Kind, Slot, VersionSlot } from './binding.ts'
+export { isKekId, mustBeKekId, parseKek } from './kek-text.ts'
+export { Keyring, type KeyringContent } from './keyring.ts'
+export { payloadOverheadBytes } from './payload.ts'
+export { kindOf, type ValueKind } from './plaintext.ts'
+export { EnvelopeSealer, type SealerParts, type ValueSlot } from './sealer.ts'
+export { WrapMeter, type WrapTally, wrapsHard, wrapsSoft } from './wrap-meter.ts'

@@ -1,0 +1,91 @@
+import { hkdfSync, type KeyObject } from 'node:crypto'
+import { inspect } from 'node:util'
+import { BrokerError } from '@keyturn/core'
+import { keyBytes } from './aead.ts'
+import { mustBeKekId } from './kek-text.ts'
+
+export interface KeyringContent {
+  /** By id. Several at once: old rows stay readable while their KEK is loaded. */
+  readonly keks: ReadonlyMap<string, KeyObject>
+  /** The id of the one that closes new values. */
+  readonly current: string
+}
+
+/**
+ * The KEKs that this process holds, one of them current. `load` swaps the whole content at once, so that keys come and go without a
+ * restart. It never shows a key: only `encrypt` and `decrypt` get at one.
+ */
+export class Keyring {
+  #content: KeyringContent
+
+  /** Refuses with `invalid_argument`: no KEK, a bad id, a key that is not 32 bytes, one key under two ids, a current id that is not loaded. */
+  constructor(content: KeyringContent) {
+    this.#content = checked(content)
+  }
+
+  /** Replaces the content if the new one is good; otherwise throws and keeps the old one. */
+  load(content: KeyringContent): void {
+    this.#content = checked(content)
+  }
+
+  get currentId(): string {
+    return this.#content.current
+  }
+
+  /** The ids of all loaded KEKs, sorted. */
+  get ids(): readonly string[] {
+    return [...this.#content.keks.keys()].sort()
+  }
+
+  has(id: string): boolean {
+    return this.#content.keks.has(id)
+  }
+
+  /** The KEK of this id, and no other is ever tried; `unavailable` when it is not loaded. */
+  kek(id: string): KeyObject {
+    const key = this.#content.keks.get(id)
+    if (key !== undefined) return key
+    throw new BrokerError('unavailable', `KEK ${id} is not loaded`, {
+      hint: `put KEK ${id} back: what it closed stays unreadable until then`,
+      detail: { kekId: id, loaded: this.ids },
+    })
+  }
+
+  /** Tells two keys apart and tells nothing about them: 32 hex characters that may be kept for ever. `unavailable` when it is not loaded. */
+  fingerprint(id: string): string {
+    return fingerprintOf(this.kek(id))
+  }
+
+  [inspect.custom](): string {
+    return `Keyring { current: ${this.currentId}, ids: ${this.ids.join(' ')} }`
+  }
+}
+
+function fingerprintOf(key: KeyObject): string {
+  return Buffer.from(hkdfSync('sha256', key, '', 'keyturn/v1/kek-fingerprint', 16)).toString('hex')
+}
+
+function checked(content: KeyringContent): KeyringContent {
+  const keks = new Map(content.keks)
+  if (keks.size === 0)
+    throw new BrokerError('invalid_argument', 'no KEK is given', { hint: 'give at least one KEK and name the current one' })
+  const seen = new Map<string, string>()
+  for (const [id, key] of keks) {
+    mustBeKekId(id)
+    if (key.symmetricKeySize !== keyBytes) throw new BrokerError('invalid_argument', `KEK ${id} must have ${keyBytes} bytes`)
+    const fingerprint = fingerprintOf(key)
+    const twin = seen.get(fingerprint)
+    if (twin !== undefined) {
+      throw new BrokerError('invalid_argument', `KEKs ${twin} and ${id} are the same key`, { hint: 'make a new random key for each id' })
+    }
+    seen.set(fingerprint, id)
+  }
+  mustBeKekId(content.current)
+  if (!keks.has(content.current)) {
+    throw new BrokerError('invalid_argument', `the current KEK ${content.current} is not loaded`, {
+      hint: `load KEK ${content.current}, or name one of: ${[...keks.keys()].sort().join(', ')}`,
+      detail: { kekId: content.current },
+    })
+  }
+  return { keks, current: content.current }
+}
