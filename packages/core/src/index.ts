@@ -1,5 +1,6 @@
 export * from './capabilities.ts'
 export { bounded, type Ended } from './deadline.ts'
+export { RotationEngine, type RunOptions } from './engine/engine.ts'
 export * from './engine/journal.ts'
 export * from './engine/ports.ts'
 export * from './engine/rotation.ts'

@@ -124,3 +124,9 @@ export interface Rotation {
   readonly stateAt: Date
   readonly finishedAt: Date | null
 }
+
+/** What people are shown: the hold where there is one, else the state. What stays unclear for `attemptsMax` tries needs attention. */
+export function standing(rotation: Pick<Rotation, 'state' | 'hold' | 'attempts'>, attemptsMax: number): RotationState | Hold['kind'] {
+  if (rotation.hold?.kind === 'ambiguous' && rotation.attempts >= attemptsMax) return 'needs-attention'
+  return rotation.hold?.kind ?? rotation.state
+}

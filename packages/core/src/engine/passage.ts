@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto'
+import { bounded } from '../deadline.ts'
+import { BrokerError } from '../error.ts'
+import type { Act, IssuerAdapter, Probe } from '../issuer-adapter.ts'
+import type { SecretValue } from '../secret-value.ts'
+import type { SecretVersion } from '../store-adapter.ts'
+import type { Change, Lease, LedgerVersion } from './journal.ts'
+import type { Delivery, EngineLimits, EnginePorts } from './ports.ts'
+import type { Rotation } from './rotation.ts'
+import { type StrategyTraits, strategyTraits } from './strategy.ts'
+import type { Target } from './target.ts'
+
+/** What a step answers: what to record, and whether to stop there. */
+export interface Move {
+  readonly change: Change
+  /** Present: give the lease back and look again then; null: when a person has acted. Absent: go on at once. */
+  readonly rest?: { readonly wakeAt: Date | null }
+}
+
+/** What it means that no answer came: nothing happened, or it may have. */
+type Unanswered = 'unavailable' | 'outcome_unknown'
+
+/** The intents of a rotation that each reach the store at most once. */
+type Intent = 'stage' | 'promote' | 'rollback'
+
+/**
+ * One rotation under a lease, for as long as this worker takes it along: what its steps read and whom they call. Calls outside
+ * go through here, so that each has its deadline, its name in errors, and a lease that outlives it.
+ */
+export class Passage {
+  readonly ports: EnginePorts
+  readonly target: Target
+  readonly limits: EngineLimits
+  #lease: Lease
+  #leasedAt: number
+  #abandoned: boolean
+
+  constructor(ports: EnginePorts, limits: EngineLimits, lease: Lease, target: Target) {
+    this.ports = ports
+    this.limits = limits
+    this.target = target
+    this.#lease = lease
+    this.#leasedAt = ports.clock.now().getTime()
+    this.#abandoned = lease.abandoned
+  }
+
+  get rotation(): Rotation {
+    return this.#lease.rotation
+  }
+
+  /** The ledger's clock at the last commit. */
+  get now(): Date {
+    return this.#lease.now
+  }
+
+  get traits(): StrategyTraits {
+    return strategyTraits[this.rotation.strategy]
+  }
+
+  /** Whether an earlier holder died in this state: its last call may have reached the target. True until the next step is recorded. */
+  get abandoned(): boolean {
+    return this.#abandoned
+  }
+
+  /** Commits what a step changed. Throws when the lease is lost: nothing may be done after that. */
+  async record(change: Change): Promise<void> {
+    this.#lease = await this.ports.journal.record(this.#lease, change)
+    this.#leasedAt = this.ports.clock.now().getTime()
+    this.#abandoned = false
+  }
+
+  reserve(): Promise<number> {
+    return this.ports.journal.reserve(this.#lease)
+  }
+
+  /** The base version's value, as it was read before anything was touched. */
+  async baseValue(): Promise<SecretValue | null> {
+    const { base } = this.rotation
+    return base === null ? null : this.#open(base.number, 'previous')
+  }
+
+  /** The value that this rotation makes. */
+  async pendingValue(): Promise<SecretValue> {
+    const { number } = this.rotation
+    if (number === null)
+      throw new BrokerError('internal', `rotation ${this.rotation.id} has no pending value in state ${this.rotation.state}`)
+    return this.#open(number, 'pending')
+  }
+
+  /** A kept value of another version; null when the journal holds it no longer. */
+  async keptValue(version: LedgerVersion): Promise<SecretValue | null> {
+    if (version.sealed === null || version.sealedAs === null) return null
+    return this.ports.sealer.open({ secretId: version.secretId, number: version.number, kind: version.sealedAs }, version.sealed)
+  }
+
+  versions(): Promise<readonly LedgerVersion[]> {
+    return this.ports.journal.versions(this.rotation.secretId)
+  }
+
+  async #open(number: number, kind: 'pending' | 'previous'): Promise<SecretValue> {
+    const version = (await this.versions()).find(row => row.number === number)
+    if (version?.sealed == null || version.sealedAs !== kind) {
+      throw new BrokerError('corrupt', `the journal has no sealed ${kind} value for version ${number} of ${this.rotation.secret}`)
+    }
+    return this.ports.sealer.open({ secretId: this.rotation.secretId, number, kind }, version.sealed)
+  }
+
+  seal(number: number, kind: 'pending' | 'previous', value: SecretValue) {
+    return { sealed: this.ports.sealer.seal({ secretId: this.rotation.secretId, number, kind }, value), sealedAs: kind }
+  }
+
+  /** The store's current version; null when the secret is not there. */
+  async current(): Promise<SecretVersion | null> {
+    await this.#keepLease()
+    try {
+      return await this.target.store.read(this.target.path)
+    } catch (error) {
+      if (error instanceof BrokerError && error.code === 'not_found') return null
+      throw error
+    }
+  }
+
+  /** The store, with a lease that outlives the call. */
+  async store() {
+    await this.#keepLease()
+    return this.target.store
+  }
+
+  /** One UUID for each intent of this rotation, the same for every attempt (RFC 9562, version 8). */
+  intentKey(intent: Intent): string {
+    const hash = createHash('sha256')
+      .update(`${this.rotation.idempotencyKey}/${intent}/${this.rotation.number ?? 0}`)
+      .digest()
+    hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80
+    hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80
+    const hex = hash.toString('hex', 0, 16)
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  }
+
+  /** The issuer, when this rotation's steps have one to call: a person's rotation touches nothing by itself. */
+  get issuer(): IssuerAdapter | null {
+    return this.target.issuer
+  }
+
+  /** A question to the issuer: no answer means that nothing happened. */
+  ask<T>(operation: string, run: (issuer: IssuerAdapter, act: Act) => Promise<T>): Promise<T> {
+    return this.#issuerCall(operation, 'unavailable', run)
+  }
+
+  /** An effect at the issuer: no answer means that it may have happened. */
+  effect<T>(operation: string, run: (issuer: IssuerAdapter, act: Act) => Promise<T>): Promise<T> {
+    return this.#issuerCall(operation, 'outcome_unknown', run)
+  }
+
+  /** New logins with each candidate; `unknown` throughout when the issuer cannot be asked. */
+  async probe(candidates: readonly SecretValue[]): Promise<readonly Probe[]> {
+    return this.ask('probe', (issuer, act) => issuer.probe(act, candidates))
+  }
+
+  /** The probes that the config adds to the issuer's own. */
+  async runProbes(value: SecretValue): Promise<void> {
+    const { probes } = this.ports
+    if (probes === undefined) return
+    await this.#bounded('unavailable', `the probes of ${this.rotation.secret}`, act => probes.verify(act, this.target, value))
+  }
+
+  /** Copies kept in step elsewhere; complete when there are none. */
+  async publish(): Promise<Delivery> {
+    const { publisher } = this.ports
+    if (publisher === undefined) return { kind: 'complete' }
+    return this.#bounded('unavailable', `publishing ${this.rotation.secret}`, act => publisher.publish(act, this.rotation))
+  }
+
+  async #issuerCall<T>(operation: string, unanswered: Unanswered, run: (issuer: IssuerAdapter, act: Act) => Promise<T>): Promise<T> {
+    const { issuer } = this
+    if (issuer === null) throw new BrokerError('internal', `rotation ${this.rotation.id} has no issuer to ${operation}`)
+    const what = `issuer ${issuer.kind}: ${operation} for ${this.rotation.secret}`
+    try {
+      return await this.#bounded(unanswered, what, act => run(issuer, act))
+    } catch (cause) {
+      if (cause instanceof BrokerError) throw cause
+      const { code, retryAfterMs } = issuer.classify(cause)
+      const named = code === 'outcome_unknown' ? unanswered : code
+      throw new BrokerError(named, `${what} failed (${named})`, { cause, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+    }
+  }
+
+  async #bounded<T>(unanswered: Unanswered, what: string, run: (act: Act) => Promise<T>): Promise<T> {
+    await this.#keepLease()
+    const { issuerTimeoutMs } = this.limits
+    const { id, epoch, idempotencyKey } = this.rotation
+    return bounded(
+      this.ports.clock,
+      issuerTimeoutMs,
+      undefined,
+      () => new BrokerError(unanswered, `${what}: no answer within ${issuerTimeoutMs} ms`),
+      signal => run({ rotation: id, epoch, idempotencyKey, signal }),
+    )
+  }
+
+  /** A call may take its whole deadline: the lease must last longer. */
+  async #keepLease(): Promise<void> {
+    const heldMs = this.ports.clock.now().getTime() - this.#leasedAt
+    if (heldMs > this.limits.leaseMs / 3) {
+      const abandoned = this.#abandoned
+      await this.record({})
+      this.#abandoned = abandoned
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import { BrokerError } from '../error.ts'
+import type { SecretValue } from '../secret-value.ts'
+import type { Finding, SecretVersion } from '../store-adapter.ts'
+import { generateValue } from './generate.ts'
+import type { VersionPatch } from './journal.ts'
+import type { Move, Passage } from './passage.ts'
+import { reached, waiting } from './reached.ts'
+
+/** queued -> preflight: everything that can be known before anything is touched. */
+export async function preflight(passage: Passage): Promise<Move> {
+  const held = await mayStart(passage)
+  if (held !== undefined) return held
+  mustSuit(passage)
+  const { store, path } = passage.target
+  const current = await passage.current()
+  if (current === null) {
+    if (passage.issuer !== null) {
+      throw new BrokerError('not_found', `store ${store.name} holds nothing at ${path}, so there is nothing to rotate`, {
+        hint: 'write the credential that works now first: keyturn set',
+      })
+    }
+  } else {
+    mustPass(await (await passage.store()).examine(path))
+    if (passage.issuer !== null) mustPass(await passage.ask('preflight', (issuer, act) => issuer.preflight(act, current.value)))
+  }
+  return reached('preflight')
+}
+
+async function mayStart(passage: Passage): Promise<Move | undefined> {
+  const { rotation, target, now } = passage
+  if (target.settings.approval && !rotation.approved) return waiting('approval', null)
+  if (rotation.mode === 'compromise') return undefined
+  const { open, next } = passage.ports.calendar.allows(now, target.settings.rules)
+  return open ? undefined : waiting('window', next)
+}
+
+function mustSuit({ traits, rotation, issuer }: Passage): void {
+  if (traits.needsIssuer && issuer === null) {
+    throw new BrokerError('unsupported', `strategy ${rotation.strategy} of ${rotation.secret} needs an issuer, and none is configured`)
+  }
+  if (traits.overlap !== null && issuer !== null && issuer.overlap !== traits.overlap) {
+    throw new BrokerError(
+      'unsupported',
+      `strategy ${rotation.strategy} needs overlap ${traits.overlap}; issuer ${issuer.kind} has ${issuer.overlap}`,
+    )
+  }
+}
+
+function mustPass(findings: readonly Finding[]): void {
+  const failed = findings.filter(finding => !finding.ok)
+  if (failed.length === 0) return
+  const list = failed.map(({ what, hint }) => (hint === undefined ? what : `${what} (${hint})`)).join('; ')
+  throw new BrokerError('precondition_failed', `preflight: ${list}`)
+}
+
+/** preflight -> backed-up: the current value, sealed in the journal before any effect. */
+export async function backUp(passage: Passage): Promise<Move> {
+  const current = await passage.current()
+  if (current === null) return reached('backed-up', { rotation: { base: null } })
+  const rows = await passage.versions()
+  const labelled = rows.find(row => row.label === 'current')
+  const known = labelled?.version === current.version ? labelled : undefined
+  const number = known?.number ?? (await passage.reserve())
+  const versions: VersionPatch[] = []
+  // written behind the broker's back: what the ledger called current is not, and the store's word counts
+  if (labelled !== undefined && known === undefined) versions.push({ number: labelled.number, label: null, status: null })
+  versions.push({
+    number,
+    version: current.version,
+    label: 'current',
+    status: passage.traits.keySet ? 'primary' : null,
+    ...passage.seal(number, 'previous', current.value),
+  })
+  return reached('backed-up', { rotation: { base: { number, version: current.version, etag: current.etag } }, versions })
+}
+
+/** backed-up -> generated: the next value, sealed before anyone else sees it. Under the same number for as long as it is not refused for good. */
+export async function generate(passage: Passage): Promise<Move> {
+  const { traits, rotation } = passage
+  if (traits.byPerson) return entered(passage)
+  const base = await passage.baseValue()
+  const value = await nextValue(passage, base)
+  const number = rotation.number ?? (await passage.reserve())
+  return reached('generated', {
+    rotation: { number },
+    versions: [
+      {
+        number,
+        label: 'pending',
+        status: traits.keySet ? 'pre-active' : null,
+        rotation: rotation.id,
+        ...passage.seal(number, 'pending', value),
+      },
+    ],
+  })
+}
+
+async function nextValue(passage: Passage, base: SecretValue | null): Promise<SecretValue> {
+  const mint = passage.issuer?.mint
+  if (mint !== undefined && base !== null) return passage.effect('mint', (issuer, act) => mint.call(issuer, act, base))
+  const generated = generateValue(passage.target.settings, base, passage.ports.random)
+  const draft = passage.issuer?.draft
+  if (draft === undefined || base === null) return generated
+  return passage.ask('draft', (issuer, act) => draft.call(issuer, act, generated, base))
+}
+
+async function entered(passage: Passage): Promise<Move> {
+  const { rotation } = passage
+  const row = (await passage.versions()).find(version => version.label === 'pending' && version.rotation === rotation.id)
+  return row === undefined ? waiting('person', null, 'enter the new value') : reached('generated')
+}
+
+/** generated -> staged: the store has seen the value and will take it; where it can, it holds it out of sight. */
+export async function stage(passage: Passage): Promise<Move> {
+  const value = await passage.pendingValue()
+  mustFit(passage, value)
+  if (!passage.target.store.can.has('stages') || passage.traits.completedByApply) return reached('staged')
+  return reached('staged', { rotation: { version: await stageOnce(passage, value) } })
+}
+
+/** Stages a value unless an earlier attempt did: the store may have it although no answer came. */
+export async function stageOnce(passage: Passage, value: SecretValue) {
+  const { path } = passage.target
+  const store = await passage.store()
+  const before = passage.abandoned || passage.rotation.attempts > 0 ? await stagedBefore(passage, value) : undefined
+  if (before !== undefined) return before.version
+  return (await store.stage(path, value, { idempotencyKey: passage.intentKey('stage') })).version
+}
+
+async function stagedBefore(passage: Passage, value: SecretValue): Promise<SecretVersion | undefined> {
+  const { path } = passage.target
+  const store = await passage.store()
+  if (!store.can.has('versions')) return undefined
+  for await (const info of store.versions(path)) {
+    if (info.state !== 'pending') continue
+    const version = await store.read(path, { version: info.version })
+    if (version.value.equals(value)) return version
+  }
+  return undefined
+}
+
+export function mustFit(passage: Passage, value: SecretValue): void {
+  const why = passage.target.store.refuses(value)
+  if (why !== undefined) {
+    throw new BrokerError('invalid_argument', `store ${passage.target.store.name} cannot hold the new value whole: ${why}`)
+  }
+}
