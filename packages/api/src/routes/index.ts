@@ -1,0 +1,9 @@
+import * as readers from './readers.ts'
+import * as rotation from './rotation.ts'
+import * as service from './service.ts'
+import * as tokens from './tokens.ts'
+
+export { openApiDocument } from './openapi.ts'
+
+/** Every route of the broker: the object is the contract, and handlers are mounted on it. */
+export const routes = { ...readers, ...rotation, ...tokens, ...service }
