@@ -1,1 +1,2 @@
 export type * from './ledger.ts'
+export { MemoryLedger } from './memory/ledger.ts'
