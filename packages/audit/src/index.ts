@@ -1,0 +1,8 @@
+export { readAnchor } from './anchor.ts'
+export { AuditLog, type AuditSettings } from './audit-log.ts'
+export { type AuditKey, type FindKey, genesis, type Head } from './chain.ts'
+export type { AuditDisk, AuditFile } from './disk.ts'
+export type { AuditEvent, AuditOutcome } from './event.ts'
+export type { AuditTrouble } from './log-file.ts'
+export { nodeDisk } from './node-disk.ts'
+export { type Complaint, type Verdict, verify } from './verify.ts'
