@@ -66,22 +66,21 @@ export class AuditLog {
 
   /**
    * Takes the file for this process, reads its end, repairs a batch that was never acknowledged, and records that it was
-   * opened. `conflict`: another broker holds the file. `precondition_failed`: it is no audit file. A file that can be read
+   * opened. `conflict`: another broker holds the file. `precondition_failed`: it is no audit file. `unavailable`: it cannot be opened. A file that can be read
    * but not written does not throw: `healthy` is false until it can.
    */
   static async open(settings: AuditSettings): Promise<AuditLog> {
     const path = resolve(settings.path)
-    const unlock = (settings.disk ?? nodeDisk).lock(path)
+    let unlock: (() => void) | undefined
     try {
+      unlock = (settings.disk ?? nodeDisk).lock(path)
       const log = new AuditLog(settings, path, unlock)
-      const found = log.#file.open()
-      for (const trouble of found) settings.onTrouble?.(trouble)
-      const opened = log.append(ownEvent('audit.opened', null, null))
-      await opened.catch(() => undefined)
+      for (const trouble of log.#file.open()) settings.onTrouble?.(trouble)
+      await log.append(ownEvent('audit.opened', null, null)).catch(() => undefined)
       return log
     } catch (error) {
-      unlock()
-      throw error
+      unlock?.()
+      throw error instanceof BrokerError ? error : unwritable(path, codeOf(error), error)
     }
   }
 

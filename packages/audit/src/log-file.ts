@@ -3,7 +3,7 @@ import { readAnchor, writeAnchor } from './anchor.ts'
 import { type AuditKey, type FindKey, type Head, writeBatch } from './chain.ts'
 import type { AuditDisk, AuditFile } from './disk.ts'
 import { type EventEncoder, ownEvent } from './event.ts'
-import { readTail } from './tail.ts'
+import { readTail, type Tail } from './tail.ts'
 
 /** What the log found or met. `damaged` needs a person. */
 export interface AuditTrouble {
@@ -54,13 +54,13 @@ export class LogFile {
 
   /** Reads the end of the file, cuts a torn batch off it (kept beside it), and compares with the anchor. Answers with what it found. */
   open(): readonly AuditTrouble[] {
-    const { path, disk, key, findKey } = this.#settings
+    const { path, disk } = this.#settings
     const file = disk.open(path)
     try {
-      const tail = readTail(file, path, id => (id === key.id ? key.key : findKey?.(id)))
+      const tail = this.#tailOf(file, path)
       this.#file = file
       this.#id = file.id
-      this.#head = tail.head
+      this.#head = tail.head.seq > 0 ? tail.head : this.#headRotatedAway(tail.head)
       this.#size = tail.size
       this.#joint = tail.size === 0
       if (tail.state === 'torn') this.#cutTorn(file, tail.size, tail.what ?? '')
@@ -171,6 +171,24 @@ export class LogFile {
     this.#size = 0
     this.#feed = false
     this.#joint = true
+  }
+
+  #tailOf(file: AuditFile, path: string): Tail {
+    const { key, findKey } = this.#settings
+    return readTail(file, path, id => (id === key.id ? key.key : findKey?.(id)))
+  }
+
+  /** A file may have been rotated away while no broker ran: its number goes on. */
+  #headRotatedAway(otherwise: Head): Head {
+    const { disk, path } = this.#settings
+    const [newest] = disk.rotated(path)
+    if (newest === undefined) return otherwise
+    const file = disk.open(newest)
+    try {
+      return this.#tailOf(file, newest).head
+    } finally {
+      file.close()
+    }
   }
 
   #cutTorn(file: AuditFile, size: number, what: string): void {

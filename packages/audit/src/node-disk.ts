@@ -4,6 +4,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { BrokerError } from '@keyturn/core'
 import type { AuditDisk, AuditFile } from './disk.ts'
 
+/** https://www.sqlite.org/rescode.html#busy */
+const sqliteBusy = 5
+
 /** The file system of this machine. */
 export const nodeDisk: AuditDisk = {
   open(path) {
@@ -35,6 +38,7 @@ export const nodeDisk: AuditDisk = {
       database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE')
     } catch (cause) {
       database.close()
+      if (!isBusy(cause)) throw cause
       throw new BrokerError('conflict', `the audit file ${path} is in use by another broker`, {
         hint: 'give each broker its own audit.file, or stop the other one',
         cause,
@@ -106,4 +110,8 @@ function syncFolder(folder: string): void {
   } finally {
     fs.closeSync(fd)
   }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy
 }

@@ -10,7 +10,7 @@ import type { AuditFile } from './disk.ts'
  */
 export interface Tail {
   readonly state: 'whole' | 'torn' | 'damaged'
-  /** What the chain goes on behind. */
+  /** What the chain goes on behind; number 0 when the file has no complete batch. */
   readonly head: Head
   /** The bytes up to the end of the last complete batch. */
   readonly size: number
@@ -69,10 +69,11 @@ function judge(rows: readonly Row[], closed: readonly number[], path: string, fi
     if (rest.length === 0) return { state: 'whole', head, size: end, what: undefined }
     return { state: 'torn', head, size: end, what: `${rest.length} lines behind number ${head.seq}` }
   }
-  const held = rows[before ?? -1]
   // a power cut can keep the end of a batch and lose its middle: such a hole reads as NUL bytes, which no line has
-  if (rest.length === 0 && held?.line !== undefined && batch.some(row => row.bytes.includes(0))) {
-    return { state: 'torn', head: { seq: held.line.seq, hash: held.line.hash }, size: held.end, what: 'a batch with a hole in it' }
+  if (rest.length === 0 && batch.some(row => row.bytes.includes(0))) {
+    const held = rows[before ?? -1]
+    const head = held?.line === undefined ? { seq: 0, hash: genesis } : { seq: held.line.seq, hash: held.line.hash }
+    return { state: 'torn', head, size: held?.end ?? 0, what: 'a batch with a hole in it' }
   }
   return { state: 'damaged', head, size: end, what: wrong }
 }
@@ -98,7 +99,7 @@ function faultOf(batch: readonly Row[], before: Line | undefined, find: FindKey)
 function isStart(rows: readonly Row[]): boolean {
   const bytes = rows[0]?.bytes ?? Buffer.alloc(0)
   const opening = '{"seq":'
-  return bytes.includes(0) ? bytes.every(byte => byte === 0) : opening.startsWith(bytes.toString('latin1', 0, opening.length))
+  return bytes[0] === 0 || opening.startsWith(bytes.toString('latin1', 0, opening.length))
 }
 
 function foreign(path: string): BrokerError {

@@ -60,9 +60,11 @@ export async function verify(paths: string | readonly string[], options: VerifyO
 async function* linesOf(path: string, walk: Walk, settleMs: number): AsyncGenerator<Buffer | undefined> {
   const handle = await open(path, 'r')
   try {
+    // read again and again: a line is looked at before the next chunk comes
+    const buffer = Buffer.allocUnsafe(chunkBytes)
     let rest = Buffer.alloc(0)
     for (let waited = false; ; ) {
-      const chunk = await nextChunk(handle)
+      const chunk = await nextChunk(handle, buffer)
       if (chunk.length === 0) {
         if (waited || (walk.isClosed && rest.length === 0)) break
         waited = true
@@ -86,9 +88,9 @@ async function* linesOf(path: string, walk: Walk, settleMs: number): AsyncGenera
   }
 }
 
-async function nextChunk(handle: FileHandle): Promise<Buffer> {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(chunkBytes), 0, chunkBytes)
-  return buffer.subarray(0, bytesRead)
+async function nextChunk(handle: FileHandle, chunk: Buffer): Promise<Buffer> {
+  const { bytesRead } = await handle.read(chunk, 0, chunk.length)
+  return chunk.subarray(0, bytesRead)
 }
 
 type Fault = readonly [kind: Complaint['kind'], what: string]
