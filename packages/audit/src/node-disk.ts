@@ -31,10 +31,11 @@ export const nodeDisk: AuditDisk = {
   lock(path) {
     makeFolder(dirname(path))
     const holder = `${path}.lock`
+    // made by us, so that an error is the system's own and the mode is right from the first moment
+    fs.closeSync(fs.openSync(holder, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600))
     // SQLite's exclusive lock is the kernel's: it ends with its process, and shuts out a second one of the same process too
     const database = new DatabaseSync(holder, { timeout: 0 })
     try {
-      fs.chmodSync(holder, 0o600)
       database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE')
     } catch (cause) {
       database.close()
