@@ -1,2 +1,5 @@
+export { isPrincipalId, serviceAccountId, tokenId } from './binding-form.ts'
+export { type Compiled, type CompileOptions, compile } from './compile.ts'
 export type * from './input.ts'
 export * from './policy.ts'
+export { explained, type FactsOf, failedTests, type PolicyTest } from './policy-test.ts'

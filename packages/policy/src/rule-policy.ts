@@ -1,0 +1,61 @@
+import { type Action, adminRole, type Decision, type Policy, type Principal, type Target } from './policy.ts'
+import type { Ranked, Rule } from './rule.ts'
+import { type Found, RuleIndex } from './rule-index.ts'
+
+const denied: Decision = Object.freeze({ allowed: false, rule: null })
+const byAdmin: Ranked = {
+  // the built-in role is named only where no written rule allows
+  rank: Number.POSITIVE_INFINITY,
+  decision: Object.freeze({ allowed: true, rule: Object.freeze({ role: adminRole, effect: 'allow', at: null }) }),
+}
+// a name that is not there has one segment that only a bare star matches
+const nameless = ['']
+
+/** Who holds a role, by principal id. */
+export interface Binding {
+  readonly role: string
+  readonly principals: readonly string[]
+}
+
+/** The YAML form: roles with allow and deny rules. The cost of a decision does not grow with the number of rules. */
+export class RulePolicy implements Policy {
+  readonly #roles = new Map<string, RuleIndex>()
+  readonly #bound = new Map<string, string[]>()
+
+  constructor(roles: Iterable<string>, rules: Iterable<Rule>, bindings: Iterable<Binding>) {
+    for (const role of roles) this.#roles.set(role, new RuleIndex())
+    let rank = 0
+    for (const rule of rules) {
+      const { role, effect, at } = rule
+      const decision = Object.freeze({ allowed: effect === 'allow', rule: Object.freeze({ role, effect, at }) })
+      this.#roles.get(role)?.add(rule, { rank: rank++, decision })
+    }
+    for (const { role, principals } of bindings) {
+      for (const id of principals) this.#bound.set(id, [...new Set([...(this.#bound.get(id) ?? []), role])])
+    }
+  }
+
+  decide(principal: Principal, action: Action, target: Target): Decision {
+    const segments = target.name === null ? nameless : target.name.split('/')
+    const found: Found = { deny: undefined, allow: undefined }
+    for (const role of principal.roles) this.#search(role, segments, action, target, found)
+    const bound = this.#bound.get(principal.id)
+    if (bound !== undefined) for (const role of bound) this.#search(role, segments, action, target, found)
+    return (found.deny ?? found.allow)?.decision ?? denied
+  }
+
+  mayAny(principal: Principal, action: Action): boolean {
+    const roles = [...principal.roles, ...(this.#bound.get(principal.id) ?? [])]
+    if (roles.some(role => this.#roles.get(role)?.deniesAll(action))) return false
+    return roles.some(role => role === adminRole || this.#roles.get(role)?.allows(action))
+  }
+
+  hasRole(role: string): boolean {
+    return role === adminRole || this.#roles.has(role)
+  }
+
+  #search(role: string, segments: readonly string[], action: Action, target: Target, found: Found): void {
+    if (role === adminRole) found.allow ??= byAdmin
+    else this.#roles.get(role)?.search(segments, action, target, found)
+  }
+}
