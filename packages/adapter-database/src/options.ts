@@ -1,0 +1,15 @@
+import { z } from 'zod'
+
+export { nameOf } from './names.ts'
+
+/** The section's own keys. */
+export const options = z.strictObject({
+  file: z
+    .string()
+    .min(1)
+    .regex(/^[^\0]*$/, 'a path holds no NUL')
+    .default('secrets.db')
+    .describe('The database file, made at first start; relative to broker.data.'),
+})
+
+export type DatabaseOptions = z.output<typeof options>
