@@ -113,6 +113,16 @@ describe('the keyring', () => {
     expect([ring.currentId, ring.ids, ring.has('k1'), ring.has('k2')]).toEqual(['k1', ['k1'], true, false])
   })
 
+  test('an id keeps its key, also when it was away in between', () => {
+    const first = new Map([['k1', key()]])
+    const ring = new Keyring({ keks: first, current: 'k1' })
+    ring.load({ keks: new Map([['k2', key()]]), current: 'k2' })
+    const error = refusal(() => ring.load({ keks: new Map([['k1', key()]]), current: 'k1' }))
+    expect([error.code, error.message, ring.currentId]).toEqual(['invalid_argument', 'KEK k1 is another key than before', 'k2'])
+    ring.load({ keks: first, current: 'k1' })
+    expect(ring.currentId).toBe('k1')
+  })
+
   test('fingerprints tell keys apart, stay the same, and hold nothing of the key', () => {
     const material = randomBytes(32)
     const ring = new Keyring({

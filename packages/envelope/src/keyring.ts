@@ -17,15 +17,20 @@ export interface KeyringContent {
  */
 export class Keyring {
   #content: KeyringContent
+  /** Fingerprints by id of every KEK that was ever loaded here. */
+  readonly #known = new Map<string, string>()
 
   /** Refuses with `invalid_argument`: no KEK, a bad id, a key that is not 32 bytes, one key under two ids, a current id that is not loaded. */
   constructor(content: KeyringContent) {
-    this.#content = checked(content)
+    this.#content = this.#checked(content)
   }
 
-  /** Replaces the content if the new one is good; otherwise throws and keeps the old one. */
+  /**
+   * Replaces the content if the new one is good; otherwise throws and keeps the old one. An id that was ever loaded keeps its key: what one
+   * key closed under it would look damaged to the other.
+   */
   load(content: KeyringContent): void {
-    this.#content = checked(content)
+    this.#content = this.#checked(content)
   }
 
   get currentId(): string {
@@ -56,6 +61,16 @@ export class Keyring {
     return fingerprintOf(this.kek(id))
   }
 
+  #checked(content: KeyringContent): KeyringContent {
+    const fingerprints = fingerprintsOf(content)
+    for (const [id, fingerprint] of fingerprints) {
+      if ((this.#known.get(id) ?? fingerprint) === fingerprint) continue
+      throw new BrokerError('invalid_argument', `KEK ${id} is another key than before`, { hint: 'give the new key an id of its own' })
+    }
+    for (const [id, fingerprint] of fingerprints) this.#known.set(id, fingerprint)
+    return { keks: new Map(content.keks), current: content.current }
+  }
+
   [inspect.custom](): string {
     return `Keyring { current: ${this.currentId}, ids: ${this.ids.join(' ')} }`
   }
@@ -65,27 +80,27 @@ function fingerprintOf(key: KeyObject): string {
   return Buffer.from(hkdfSync('sha256', key, '', 'keyturn/v1/kek-fingerprint', 16)).toString('hex')
 }
 
-function checked(content: KeyringContent): KeyringContent {
-  const keks = new Map(content.keks)
+/** The fingerprints of KEKs that may stand in one keyring; refuses those that may not. */
+function fingerprintsOf({ keks, current }: KeyringContent): ReadonlyMap<string, string> {
   if (keks.size === 0)
     throw new BrokerError('invalid_argument', 'no KEK is given', { hint: 'give at least one KEK and name the current one' })
-  const seen = new Map<string, string>()
+  const ids = new Map<string, string>()
   for (const [id, key] of keks) {
     mustBeKekId(id)
     if (key.symmetricKeySize !== keyBytes) throw new BrokerError('invalid_argument', `KEK ${id} must have ${keyBytes} bytes`)
     const fingerprint = fingerprintOf(key)
-    const twin = seen.get(fingerprint)
+    const twin = ids.get(fingerprint)
     if (twin !== undefined) {
       throw new BrokerError('invalid_argument', `KEKs ${twin} and ${id} are the same key`, { hint: 'make a new random key for each id' })
     }
-    seen.set(fingerprint, id)
+    ids.set(fingerprint, id)
   }
-  mustBeKekId(content.current)
-  if (!keks.has(content.current)) {
-    throw new BrokerError('invalid_argument', `the current KEK ${content.current} is not loaded`, {
-      hint: `load KEK ${content.current}, or name one of: ${[...keks.keys()].sort().join(', ')}`,
-      detail: { kekId: content.current },
+  mustBeKekId(current)
+  if (!keks.has(current)) {
+    throw new BrokerError('invalid_argument', `the current KEK ${current} is not loaded`, {
+      hint: `load KEK ${current}, or name one of: ${[...keks.keys()].sort().join(', ')}`,
+      detail: { kekId: current },
     })
   }
-  return { keks, current: content.current }
+  return new Map([...ids].map(([fingerprint, id]) => [id, fingerprint]))
 }
