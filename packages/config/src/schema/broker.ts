@@ -1,0 +1,54 @@
+import { z } from 'zod'
+import { address, path, text, url } from '../leaves.ts'
+
+/** What `production` refuses unless `broker.allow` names it. */
+export const allowances = ['dotenv', 'plaintext-admin', 'demo-keys'] as const
+export type Allowance = (typeof allowances)[number]
+
+const auto = z.boolean().optional().meta({ description: 'true or false: makes a new key by itself past the threshold age' })
+
+/** Where the key-encryption keys come from; several may be loaded at once. */
+export const keysSchema = z.discriminatedUnion('provider', [
+  z.strictObject({
+    provider: z.literal('file'),
+    folder: path('the folder of the keys', 'keys').optional(),
+    auto,
+  }),
+  z.strictObject({
+    provider: z.literal('env'),
+    prefix: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]{0,31}$/)
+      .default('KEYTURN')
+      .meta({ description: 'the prefix of the variables, in capitals', examples: ['KEYTURN'] }),
+  }),
+  z.strictObject({
+    provider: z.literal('vault-transit'),
+    address: url('https', 'http'),
+    mount: text('the mount of the transit engine', 'transit').default('transit'),
+    key: text('the name of the key', 'keyturn'),
+    token: text('a variable with the token', '$' + '{VAULT_TOKEN}').optional(),
+    tokenFile: path('the file of the token').optional(),
+    role: text('the role to log in with').optional(),
+    ca: path('the file of the certificate authority').optional(),
+    auto,
+  }),
+  z.strictObject({
+    provider: z.literal('aws-kms'),
+    region: text('the region', 'eu-central-1'),
+    key: text('the id, ARN or alias of the key', 'alias/keyturn'),
+    endpoint: url('https', 'http').optional(),
+    auto,
+  }),
+])
+
+export const brokerSchema = z.strictObject({
+  listen: address().optional(),
+  data: path('the folder of ledger, audit file and keys', '.keyturn').optional(),
+  ledger: z
+    .union([z.literal(''), url('postgres', 'postgresql')])
+    .optional()
+    .meta({ description: 'postgres://... where several brokers share the work; empty: embedded', examples: ['$' + '{DATABASE_URL:-}'] }),
+  keys: keysSchema.optional(),
+  allow: z.array(z.enum(allowances)).optional(),
+})

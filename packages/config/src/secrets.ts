@@ -1,0 +1,149 @@
+import type { SecretName, StorePath } from '@keyturn/core'
+import type { Complaints } from './complaint.ts'
+import type { PrefixEntry, SecretConfig, SecretPlace, StoreSection } from './config.ts'
+import type { Kept } from './inventory.ts'
+import { refuseImpossible } from './promises.ts'
+import { resolveSecret, type SecretContext } from './secret-config.ts'
+import type { Row } from './secret-rows.ts'
+import { nearest } from './suggestion.ts'
+import { nodeAt, placeOf, renderPath } from './tree.ts'
+
+/** Everything that names secrets, read. */
+export interface SecretSources {
+  readonly kept: ReadonlyMap<SecretName, Kept>
+  readonly prefixes: readonly PrefixEntry[]
+  readonly stores: ReadonlyMap<string, StoreSection>
+  readonly rows: ReadonlyMap<SecretName, Row>
+  /** Names may be missing because something else was refused. */
+  readonly incomplete: boolean
+}
+
+export interface Secrets {
+  readonly all: ReadonlyMap<SecretName, SecretConfig>
+  readonly find: (name: SecretName) => SecretConfig | undefined
+}
+
+/** Resolves every secret that an entry or a row names, and refuses what cannot be. */
+export function resolveSecrets(sources: SecretSources, context: SecretContext, complaints: Complaints): Secrets {
+  const names = [...new Set([...sources.kept.keys(), ...sources.rows.keys()])].sort()
+  const all = new Map<SecretName, SecretConfig>()
+  for (const name of names) {
+    const row = sources.rows.get(name)
+    const kept = sources.kept.get(name)
+    const places = kept === undefined ? takenBy(name, sources) : orderPlaces(kept, row, complaints)
+    const at = row?.at ?? kept?.places[0]?.at
+    if (at === undefined) continue
+    const secret = resolveSecret(name, row, places, at, context)
+    all.set(name, secret)
+    if (row === undefined || row.broken) continue
+    if (places.length === 0) refuseHomeless(secret, row, sources, complaints)
+    if (kept === undefined && row.given.from !== undefined) refuseFrom(row, complaints)
+    refuseIssuer(row, context, complaints)
+    refuseImpossible(secret, row, complaints)
+  }
+  for (const secret of all.values()) refuseDerived(secret, sources, complaints)
+  const find = (name: SecretName) => all.get(name) ?? findUnnamed(name, sources, context)
+  return { all, find }
+}
+
+/** What the longest prefix, else the one store of everything, makes of a name that no entry has. */
+function takenBy(name: SecretName, sources: SecretSources): readonly SecretPlace[] {
+  const covering = sources.prefixes.filter(prefix => name.startsWith(prefix.name) && name.length > prefix.name.length)
+  covering.sort((a, b) => b.name.length - a.name.length)
+  const prefix = covering[0]
+  if (prefix !== undefined) {
+    // the adapter's own rules for a path hold when it is used
+    const path = `${prefix.under}${name.slice(prefix.name.length)}` as StorePath
+    return [{ store: prefix.store, path, fields: null, format: prefix.format }]
+  }
+  const store = [...sources.stores.values()].find(section => section.takesAny)
+  return store === undefined ? [] : [{ store: store.name, path: name as string as StorePath, fields: null, format: 'stored' }]
+}
+
+function findUnnamed(name: SecretName, sources: SecretSources, context: SecretContext): SecretConfig | undefined {
+  const places = takenBy(name, sources)
+  const store = sources.stores.get(places[0]?.store ?? '')
+  return store === undefined ? undefined : resolveSecret(name, undefined, places, store.at, context)
+}
+
+function orderPlaces(kept: Kept, row: Row | undefined, complaints: Complaints): readonly SecretPlace[] {
+  const from = row?.given.from
+  if (from === undefined) {
+    const second = kept.places[1]
+    const first = kept.places[0]
+    if (second !== undefined && first !== undefined && row?.broken !== true) {
+      const where = `${first.at.file}:${first.at.line}:${first.at.column}`
+      const message = `the stores ${first.store} and ${second.store} both keep ${kept.shown}; first at ${where}`
+      const stores = kept.places.map(place => place.store).join(', ')
+      complaints.error(second.at, second.where, message, `write from: [${stores}] in its row of secrets, or another name: here`)
+    }
+    return kept.places
+  }
+  const at = row === undefined ? undefined : placeOf(row.tree, ['from'])
+  const path = renderPath(['secrets', kept.name, 'from'])
+  const ordered = from.flatMap(store => kept.places.find(place => place.store === store) ?? [])
+  const without = from.filter(store => !kept.places.some(place => place.store === store))
+  const unnamed = kept.places.filter(place => !from.includes(place.store))
+  if (at !== undefined && without.length > 0) {
+    complaints.error(
+      at,
+      path,
+      `no entry of ${without.join(', ')} has this name`,
+      'add an entry with this name there, or remove the store from the list',
+    )
+  }
+  if (at !== undefined && new Set(from).size < from.length) complaints.error(at, path, 'a store stands twice', 'name each store once')
+  for (const place of unnamed) {
+    complaints.error(place.at, place.where, `${kept.shown} is kept here too, but its row does not say so`, `add ${place.store} to from:`)
+  }
+  return ordered
+}
+
+function refuseFrom(row: Row, complaints: Complaints): void {
+  const at = placeOf(row.tree, ['from'])
+  complaints.error(
+    at,
+    renderPath(['secrets', row.name, 'from']),
+    'no entry of a store has this name',
+    'add - path: ... with name: to each of the stores',
+  )
+}
+
+function refuseHomeless(secret: SecretConfig, row: Row, sources: SecretSources, complaints: Complaints): void {
+  if (sources.incomplete || secret.derive !== null || secret.managed !== null || row.given.from !== undefined) return
+  const near = nearest(secret.name, [...sources.kept.keys()])
+  const remedy = near === undefined ? 'add an entry with this name to a store, or a section database' : `did you mean ${near}?`
+  complaints.error(row.at, renderPath(['secrets', secret.name]), 'no store takes this name', remedy)
+}
+
+function refuseIssuer(row: Row, context: SecretContext, complaints: Complaints): void {
+  const { issuer } = row.given
+  const node = nodeAt(row.tree, ['issuer'])
+  if (issuer === undefined || node === undefined || context.issuers.has(issuer)) return
+  const near = nearest(issuer, [...context.issuers.keys()])
+  const remedy = near === undefined ? 'add it to issuers:' : `did you mean ${near}?`
+  complaints.error(node.node.at, renderPath(['secrets', row.name, 'issuer']), 'no issuer has this name', remedy)
+}
+
+function refuseDerived(secret: SecretConfig, sources: SecretSources, complaints: Complaints): void {
+  const row = sources.rows.get(secret.name)
+  if (secret.derive === null || row === undefined || row.broken) return
+  const { template, of } = secret.derive
+  const tell = (key: string, message: string, remedy: string) =>
+    complaints.error(placeOf(row.tree, [key]), renderPath(['secrets', secret.name, key]), message, remedy)
+  const source = sources.rows.get(of)
+  const places = sources.kept.get(of)?.places ?? takenBy(of, sources)
+  if (source?.given.derive !== undefined || of === secret.name) {
+    tell('of', 'a derived secret is made of one that is stored', 'name the secret that has the fields')
+  } else if (places.length === 0 && !sources.incomplete) {
+    tell('of', 'no secret has this name', 'name a secret that a store keeps')
+  }
+  const used = [...template.matchAll(/\{([^{}]*)\}/g)].map(match => match[1] ?? '')
+  if (used.length === 0 || used.includes('') || /[{}]/.test(template.replace(/\{[^{}]*\}/g, ''))) {
+    tell('derive', 'not a template', 'write the fields in braces, such as "postgres://{username}:{password}@db/app"')
+    return
+  }
+  const fields = places[0]?.fields
+  const unknown = fields === undefined || fields === null ? [] : used.filter(field => !fields.includes(field))
+  if (unknown.length > 0) tell('derive', `no field ${unknown.join(', ')} in the secret it is made of`, `use ${fields?.join(', ')}`)
+}

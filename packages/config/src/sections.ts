@@ -1,0 +1,173 @@
+import { dirname, join, resolve } from 'node:path'
+import type { PolicySource } from '@keyturn/policy'
+import { z } from 'zod'
+import type { Complaints } from './complaint.ts'
+import type { AccessConfig, BrokerSettings, Config, IssuerSection } from './config.ts'
+import { isEnvironment, type Settings } from './environment.ts'
+import { judge } from './judge.ts'
+import type { IssuerKind } from './kind.ts'
+import { refuseLiteralSecrets } from './literal-secret.ts'
+import { asMapping, judgeEach, mappingAt } from './part.ts'
+import { absolutePaths } from './paths.ts'
+import { accessSchema, policyKeys } from './schema/access.ts'
+import { brokerSchema } from './schema/broker.ts'
+import { publishSchema } from './schema/publish.ts'
+import { issuerCommon } from './schema/store-section.ts'
+import { alertsSchema, auditSchema, metricsSchema } from './schema/watching.ts'
+import { type Mapping, placeOf, renderPath, type Tree } from './tree.ts'
+
+const issuerSchema = z.strictObject(issuerCommon)
+
+/** What reading a section needs besides the section. */
+export interface SectionContext {
+  readonly root: Mapping
+  readonly file: string
+  readonly cwd: string
+  readonly settings: Settings
+  readonly complaints: Complaints
+}
+
+/** A section with absolute paths and no literal secret in it; empty where there is none. */
+function sectionOf(context: SectionContext, name: string): Mapping {
+  const section = mappingAt(context.root, name, context.complaints)
+  if (section === undefined) return { kind: 'mapping', at: context.root.at, entries: new Map() }
+  refuseLiteralSecrets(section, [name], context.complaints)
+  return absolutePaths(section, context.cwd)
+}
+
+/** `environment`, which `KEYTURN_ENV` must agree with. */
+export function readEnvironment(context: SectionContext): string | null {
+  const { root, settings, complaints } = context
+  const entry = root.entries.get('environment')
+  if (entry === undefined) return settings.environment
+  const node = entry.value
+  if (node.kind === 'scalar' && node.broken) return settings.environment
+  if (node.kind !== 'scalar' || !isEnvironment(node.text)) {
+    complaints.error(node.at, 'environment', 'not the name of an environment', 'write a word such as production or development')
+    return settings.environment
+  }
+  if (settings.environment !== null && settings.environment !== node.text) {
+    complaints.error(node.at, 'environment', 'KEYTURN_ENV says another environment', 'make the two agree, or unset KEYTURN_ENV')
+  }
+  return node.text
+}
+
+/** `broker`; `KEYTURN_LISTEN` and `KEYTURN_DATA` stand above it. */
+export function readBroker(context: SectionContext): BrokerSettings {
+  const { settings, cwd, file, complaints } = context
+  const section = sectionOf(context, 'broker')
+  const broker = judgeEach(section, brokerSchema, ['broker'], complaints)
+  const data = settings.data === null ? (broker.data ?? resolve(cwd, dirname(file), '.keyturn')) : resolve(cwd, settings.data)
+  return {
+    listen: settings.listen ?? broker.listen ?? { host: '127.0.0.1', port: 8320 },
+    data,
+    ledger: broker.ledger === undefined || broker.ledger === '' ? null : broker.ledger,
+    keys: broker.keys ?? { provider: 'file' },
+    allow: broker.allow ?? [],
+  }
+}
+
+/** `issuers`; a kind that this build lacks is kept without its options. */
+export function readIssuers(context: SectionContext, kinds: Readonly<Record<string, IssuerKind>>): ReadonlyMap<string, IssuerSection> {
+  const { complaints } = context
+  const issuers = new Map<string, IssuerSection>()
+  for (const [name, entry] of sectionOf(context, 'issuers').entries) {
+    const path = ['issuers', name]
+    const tree = asMapping(entry.value, path, complaints)
+    if (tree === undefined) continue
+    const kindNode = tree.entries.get('kind')
+    if (kindNode === undefined) {
+      complaints.error(entry.at, renderPath(path), 'kind is missing', 'write kind: with the sort of target, such as postgres')
+      continue
+    }
+    const kindName = judge(kindNode.value, issuerCommon.kind, [...path, 'kind'], complaints)
+    if (kindName === undefined) continue
+    const kind = Object.hasOwn(kinds, kindName) ? kinds[kindName] : undefined
+    const { own, common } = splitIssuer(tree, kind)
+    const shared = judgeEach(common, issuerSchema, path, complaints)
+    const options = kind === undefined ? null : judge(own, kind.options.strict(), path, complaints, Object.keys(issuerCommon))
+    if (options === undefined) continue
+    issuers.set(name, {
+      name,
+      kind: kindName,
+      options,
+      timeoutMs: shared.timeout ?? 30_000,
+      ca: shared.ca ?? null,
+      proxy: shared.proxy ?? null,
+      maxInFlight: shared.maxInFlight ?? 4,
+      at: entry.at,
+    })
+  }
+  return issuers
+}
+
+function splitIssuer(tree: Mapping, kind: IssuerKind | undefined): { readonly own: Mapping; readonly common: Mapping } {
+  const isCommon = (key: string) => Object.hasOwn(issuerCommon, key)
+  const isOwn = (key: string) => !isCommon(key) || (kind !== undefined && Object.hasOwn(kind.options.shape, key))
+  return {
+    own: { ...tree, entries: new Map([...tree.entries].filter(([key]) => isOwn(key) && key !== 'kind')) },
+    common: { ...tree, entries: new Map([...tree.entries].filter(([key]) => isCommon(key))) },
+  }
+}
+
+/** `publish`. */
+export function readPublish(context: SectionContext): Config['publish'] {
+  const entry = context.root.entries.get('publish')
+  return readList(entry?.value, 'publish', publishSchema, context.complaints)
+}
+
+function readList<T extends typeof publishSchema>(tree: Tree | undefined, name: string, schema: T, complaints: Complaints) {
+  if (tree === undefined || (tree.kind === 'scalar' && tree.broken)) return []
+  if (tree.kind === 'sequence') return tree.items.flatMap((item, index) => judge(item, schema, [name, index], complaints) ?? [])
+  complaints.error(tree.at, name, 'no list', `write - with keys below it for each ${name}`)
+  return []
+}
+
+/** `access`: who may come in by what door, and the policy with the places of its parts. */
+export function readAccess(context: SectionContext): AccessConfig {
+  const section = sectionOf(context, 'access')
+  const isPolicy = (key: string) => policyKeys.some(each => each === key)
+  const others: Mapping = { ...section, entries: new Map([...section.entries].filter(([key]) => !isPolicy(key))) }
+  const given = judgeEach(others, accessSchema, ['access'], context.complaints)
+  return {
+    authentication: given.authentication ?? {},
+    policies: given.policies ?? [],
+    policy: policySource({ ...section, entries: new Map([...section.entries].filter(([key]) => isPolicy(key))) }),
+  }
+}
+
+function policySource(tree: Mapping): PolicySource {
+  return { value: plain(tree), base: ['access'], locate: path => placeOf(tree, path) }
+}
+
+function plain(tree: Tree): unknown {
+  if (tree.kind === 'scalar') return tree.text
+  if (tree.kind === 'sequence') return tree.items.map(plain)
+  return Object.fromEntries([...tree.entries].map(([key, entry]) => [key, plain(entry.value)]))
+}
+
+/** `audit`, `alerts` and `metrics`. */
+export function readWatching(context: SectionContext, broker: BrokerSettings): Pick<Config, 'audit' | 'alerts' | 'metrics'> {
+  const { complaints } = context
+  const audit = judgeEach(sectionOf(context, 'audit'), auditSchema, ['audit'], complaints)
+  const section = sectionOf(context, 'alerts')
+  const alerts = judgeEach(section, alertsSchema, ['alerts'], complaints)
+  const routes = new Set(['owner', ...(alerts.routes ?? []).map(route => route.name)])
+  for (const [index, step] of (alerts.escalation ?? []).entries()) {
+    for (const [place, to] of step.to.entries()) {
+      if (routes.has(to) || alerts.routes === undefined) continue
+      const path = ['escalation', index, 'to', place]
+      complaints.error(
+        placeOf(section, path),
+        renderPath(['alerts', ...path]),
+        'no route has this name',
+        'write owner, or the name of one of routes',
+      )
+    }
+  }
+  return {
+    audit: { ...audit, file: audit.file ?? join(broker.data, 'audit.jsonl') },
+    alerts,
+    metrics: judgeEach(sectionOf(context, 'metrics'), metricsSchema, ['metrics'], complaints),
+  }
+}
