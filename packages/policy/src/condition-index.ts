@@ -1,5 +1,5 @@
 import type { Target } from './policy.ts'
-import { earlier, type Ranked, type Rule } from './rule.ts'
+import { lower, type Ranked, type Rule } from './rule.ts'
 
 /** Rules that ask for the same label names, by the values they ask for. */
 interface LabelGroup {
@@ -7,14 +7,14 @@ interface LabelGroup {
   readonly byValues: Map<string, Ranked>
 }
 
-/** The first rule for each set of labels. One look-up for each set of label names, however many values there are. */
+/** The deciding rule for each set of labels. One look-up for each set of label names, however many values there are. */
 class LabelIndex {
   #unlabelled: Ranked | undefined
   #groups: Map<string, LabelGroup> | undefined
 
   add(labels: Rule['labels'], ranked: Ranked): void {
     if (labels === null) {
-      this.#unlabelled = earlier(this.#unlabelled, ranked)
+      this.#unlabelled = lower(this.#unlabelled, ranked)
       return
     }
     const names = labels.map(([name]) => name)
@@ -23,7 +23,7 @@ class LabelIndex {
     const group = this.#groups.get(key) ?? { names, byValues: new Map() }
     this.#groups.set(key, group)
     const values = JSON.stringify(labels.map(([, value]) => value))
-    group.byValues.set(values, earlier(group.byValues.get(values), ranked) ?? ranked)
+    group.byValues.set(values, lower(group.byValues.get(values), ranked) ?? ranked)
   }
 
   first(labels: Target['labels']): Ranked | undefined {
@@ -31,13 +31,13 @@ class LabelIndex {
     if (this.#groups === undefined || labels === undefined) return found
     for (const { names, byValues } of this.#groups.values()) {
       if (!names.every(name => Object.hasOwn(labels, name))) continue
-      found = earlier(found, byValues.get(JSON.stringify(names.map(name => labels[name]))))
+      found = lower(found, byValues.get(JSON.stringify(names.map(name => labels[name]))))
     }
     return found
   }
 }
 
-/** The first rule by type and labels, of rules that agree in everything else. */
+/** The deciding rule by type and labels, of rules that agree in everything else. */
 export class ConditionIndex {
   #untyped: LabelIndex | undefined
   #byType: Map<string, LabelIndex> | undefined
@@ -59,6 +59,6 @@ export class ConditionIndex {
   first(target: Target): Ranked | undefined {
     const untyped = this.#untyped?.first(target.labels)
     if (this.#byType === undefined || target.type === undefined) return untyped
-    return earlier(untyped, this.#byType.get(target.type)?.first(target.labels))
+    return lower(untyped, this.#byType.get(target.type)?.first(target.labels))
   }
 }

@@ -13,7 +13,7 @@ export type KeyPath = readonly (string | number)[]
  * one stands. Whoever parses need not check a shape: every wrong one becomes a complaint of `compile`.
  */
 export interface PolicySource {
-  /** A `PolicyForm`; anything else is answered with complaints. */
+  /** A `PolicyForm`; anything else is answered with complaints. Of a config's `access`: these three members only. */
   readonly value: unknown
   /** Where `value` itself stands: `['access']` in a config, `[]` in a file of its own. Put before every path below. */
   readonly base: KeyPath

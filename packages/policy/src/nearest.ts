@@ -14,15 +14,18 @@ export function nearest(word: string, words: Iterable<string>): string | undefin
   return best
 }
 
-// Levenshtein, one row at a time
+// Levenshtein with swaps of neighbours (optimal string alignment), two rows at a time
 function distance(from: string, to: string): number {
+  let before: number[] = []
   let row = Array.from({ length: to.length + 1 }, (_, at) => at)
   for (let i = 1; i <= from.length; i++) {
     const next = [i]
     for (let j = 1; j <= to.length; j++) {
-      const swap = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+      const changed = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1)
+      const swaps = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]
+      next.push(Math.min(changed, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, swaps ? (before[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY))
     }
+    before = row
     row = next
   }
   return row[to.length] ?? 0

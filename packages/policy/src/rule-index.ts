@@ -1,38 +1,8 @@
-import { ConditionIndex } from './condition-index.ts'
 import { everything, type NamePattern } from './name-pattern.ts'
-import { type Action, actions, type Target } from './policy.ts'
+import { bitOf, maskOf, PatternRules } from './pattern-rules.ts'
+import type { Action, Target } from './policy.ts'
 import { PrefixTree } from './prefix-tree.ts'
-import { earlier, type Ranked, type Rule } from './rule.ts'
-
-const indexOf = new Map<Action, number>(actions.map((action, at) => [action, at]))
-
-/** The rules of one pattern: by action, then effect, then conditions. */
-class PatternRules {
-  readonly #deny: ConditionIndex[] = []
-  readonly #allow: ConditionIndex[] = []
-
-  add(rule: Rule, ranked: Ranked): void {
-    const side = rule.effect === 'deny' ? this.#deny : this.#allow
-    for (const action of rule.actions ?? actions) {
-      const at = indexOf.get(action) ?? 0
-      side[at] ??= new ConditionIndex()
-      side[at].add(rule, ranked)
-    }
-  }
-
-  match(action: number, target: Target, found: Found): void {
-    const deny = this.#deny[action]
-    if (deny !== undefined) found.deny = earlier(found.deny, deny.first(target))
-    const allow = this.#allow[action]
-    if (allow !== undefined && found.deny === undefined) found.allow = earlier(found.allow, allow.first(target))
-  }
-}
-
-/** What a search has met so far. */
-export interface Found {
-  deny: Ranked | undefined
-  allow: Ranked | undefined
-}
+import { lower, type Ranked, type Rule } from './rule.ts'
 
 interface Node {
   literal: Map<string, Node> | undefined
@@ -54,11 +24,12 @@ export class RuleIndex {
   #allows = 0
   #deniesAll = 0
 
-  add(rule: Rule, ranked: Ranked): void {
-    for (const pattern of rule.secrets ?? [everything]) this.#rulesOf(pattern).add(rule, ranked)
-    const bits = (rule.actions ?? actions).reduce((mask, action) => mask | bitOf(action), 0)
-    if (rule.effect === 'allow') this.#allows |= bits
-    else if (rule.types === null && rule.labels === null && (rule.secrets ?? [everything]).some(isEverything)) this.#deniesAll |= bits
+  add(rule: Rule, place: Ranked): void {
+    const patterns = rule.secrets ?? [everything]
+    for (const pattern of patterns) this.#rulesOf(pattern).add(rule, place)
+    const mask = maskOf(rule.actions)
+    if (rule.effect === 'allow') this.#allows |= mask
+    else if (rule.types === null && rule.labels === null && patterns.some(isEverything)) this.#deniesAll |= mask
   }
 
   /** Whether an allow rule has the action. */
@@ -71,22 +42,9 @@ export class RuleIndex {
     return (this.#deniesAll & bitOf(action)) !== 0
   }
 
-  /** Adds to `found` the first deny and the first allow that match. `segments` are those of the target's name. */
-  search(segments: readonly string[], action: Action, target: Target, found: Found): void {
-    this.#walk(this.#root, 0, { segments, action: indexOf.get(action) ?? -1, target, found })
-  }
-
-  #walk(node: Node, at: number, search: Search): void {
-    const { segments, action, target, found } = search
-    const segment = segments[at]
-    if (segment === undefined) {
-      node.exact?.match(action, target, found)
-      return
-    }
-    node.open?.each(segment, rules => rules.match(action, target, found))
-    const literal = node.literal?.get(segment)
-    if (literal !== undefined) this.#walk(literal, at + 1, search)
-    if (node.any !== undefined && segment !== '') this.#walk(node.any, at + 1, search)
+  /** The rule that decides; undefined when none matches. `segments` are those of the target's name. */
+  deciding(segments: readonly string[], action: Action, target: Target): Ranked | undefined {
+    return walk(this.#root, 0, { segments, action: bitOf(action), target })
   }
 
   #rulesOf(pattern: NamePattern): PatternRules {
@@ -113,13 +71,23 @@ export class RuleIndex {
 
 interface Search {
   readonly segments: readonly string[]
+  /** One bit. */
   readonly action: number
   readonly target: Target
-  readonly found: Found
 }
 
-function bitOf(action: Action): number {
-  return 1 << (indexOf.get(action) ?? 31)
+function walk(node: Node, at: number, search: Search): Ranked | undefined {
+  const { segments, action, target } = search
+  const segment = segments[at]
+  if (segment === undefined) return node.exact?.deciding(action, target)
+  let best: Ranked | undefined
+  node.open?.each(segment, rules => {
+    best = lower(best, rules.deciding(action, target))
+  })
+  const literal = node.literal?.get(segment)
+  if (literal !== undefined) best = lower(best, walk(literal, at + 1, search))
+  if (node.any !== undefined && segment !== '') best = lower(best, walk(node.any, at + 1, search))
+  return best
 }
 
 function isEverything(pattern: NamePattern): boolean {

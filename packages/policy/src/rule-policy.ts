@@ -1,6 +1,6 @@
 import { type Action, adminRole, type Decision, type Policy, type Principal, type Target } from './policy.ts'
-import type { Ranked, Rule } from './rule.ts'
-import { type Found, RuleIndex } from './rule-index.ts'
+import { lower, type Ranked, type Rule, ranked } from './rule.ts'
+import { RuleIndex } from './rule-index.ts'
 
 const denied: Decision = Object.freeze({ allowed: false, rule: null })
 const byAdmin: Ranked = {
@@ -24,12 +24,8 @@ export class RulePolicy implements Policy {
 
   constructor(roles: Iterable<string>, rules: Iterable<Rule>, bindings: Iterable<Binding>) {
     for (const role of roles) this.#roles.set(role, new RuleIndex())
-    let rank = 0
-    for (const rule of rules) {
-      const { role, effect, at } = rule
-      const decision = Object.freeze({ allowed: effect === 'allow', rule: Object.freeze({ role, effect, at }) })
-      this.#roles.get(role)?.add(rule, { rank: rank++, decision })
-    }
+    let order = 0
+    for (const rule of rules) this.#roles.get(rule.role)?.add(rule, ranked(rule, order++))
     for (const { role, principals } of bindings) {
       for (const id of principals) this.#bound.set(id, [...new Set([...(this.#bound.get(id) ?? []), role])])
     }
@@ -37,11 +33,11 @@ export class RulePolicy implements Policy {
 
   decide(principal: Principal, action: Action, target: Target): Decision {
     const segments = target.name === null ? nameless : target.name.split('/')
-    const found: Found = { deny: undefined, allow: undefined }
-    for (const role of principal.roles) this.#search(role, segments, action, target, found)
+    let best: Ranked | undefined
+    for (const role of principal.roles) best = lower(best, this.#deciding(role, segments, action, target))
     const bound = this.#bound.get(principal.id)
-    if (bound !== undefined) for (const role of bound) this.#search(role, segments, action, target, found)
-    return (found.deny ?? found.allow)?.decision ?? denied
+    if (bound !== undefined) for (const role of bound) best = lower(best, this.#deciding(role, segments, action, target))
+    return best?.decision ?? denied
   }
 
   mayAny(principal: Principal, action: Action): boolean {
@@ -54,8 +50,7 @@ export class RulePolicy implements Policy {
     return role === adminRole || this.#roles.has(role)
   }
 
-  #search(role: string, segments: readonly string[], action: Action, target: Target, found: Found): void {
-    if (role === adminRole) found.allow ??= byAdmin
-    else this.#roles.get(role)?.search(segments, action, target, found)
+  #deciding(role: string, segments: readonly string[], action: Action, target: Target): Ranked | undefined {
+    return role === adminRole ? byAdmin : this.#roles.get(role)?.deciding(segments, action, target)
   }
 }

@@ -14,12 +14,20 @@ export interface Rule {
   readonly actions: readonly Action[] | null
 }
 
-/** A rule in its place: of all that match, the first as written is the one that is named. */
+/** A rule in its place: of all that match, the one with the lowest rank decides. Every deny ranks before every allow, then the first as written. */
 export interface Ranked {
   readonly rank: number
   /** Made once, so that deciding makes nothing. */
   readonly decision: Decision
 }
 
-export const earlier = (a: Ranked | undefined, b: Ranked | undefined): Ranked | undefined =>
+const denyRanks = 2 ** 40
+
+/** The ranked form of the `order`th rule as written. */
+export function ranked({ role, effect, at }: Rule, order: number): Ranked {
+  const decision = Object.freeze({ allowed: effect === 'allow', rule: Object.freeze({ role, effect, at }) })
+  return { rank: effect === 'deny' ? order - denyRanks : order, decision }
+}
+
+export const lower = (a: Ranked | undefined, b: Ranked | undefined): Ranked | undefined =>
   a === undefined || (b !== undefined && b.rank < a.rank) ? b : a
