@@ -1,8 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import { BrokerError, type Random } from '@keyturn/core'
-import { isBusy } from './classify.ts'
+import { classify, isBusy } from './classify.ts'
 import { holderOf, noteHolder, prepareFile } from './file.ts'
-import { migrate } from './migrations.ts'
+import { migrate, mustBeOurs } from './migrations.ts'
 
 /** How long an opening waits for a predecessor that is still closing. It blocks the process. */
 const busyMs = 400
@@ -23,11 +23,22 @@ export interface Client {
  * elsewhere; the lock dies with its process.
  */
 export function openClient(file: string, random: Random): Client {
-  prepareFile(file)
+  try {
+    prepareFile(file)
+    return openLocked(file, random)
+  } catch (error) {
+    throw refusalOf(file, error)
+  }
+}
+
+function openLocked(file: string, random: Random): Client {
   const database = new DatabaseSync(file, { timeout: busyMs, enableForeignKeyConstraints: true })
   try {
+    // before the journal mode: a log that is opened exclusively needs no shared memory file
+    database.exec('pragma locking_mode = exclusive')
+    mustBeOurs(database, file)
     configure(database)
-    transaction(database, 'exclusive', () => migrate(database, file, random))
+    transaction(database, 'exclusive', () => migrate(database, random))
     const forgetHolder = noteHolder(file)
     return {
       file,
@@ -43,13 +54,11 @@ export function openClient(file: string, random: Random): Client {
     }
   } catch (error) {
     database.close()
-    throw isBusy(error) ? inUse(file, error) : error
+    throw error
   }
 }
 
 function configure(database: DatabaseSync): void {
-  // before the journal mode: a log that is opened exclusively needs no shared memory file
-  database.exec('pragma locking_mode = exclusive')
   database.exec('pragma journal_mode = wal')
   database.exec('pragma synchronous = full')
   // a destroyed payload leaves zeros, not a free page with its bytes
@@ -70,6 +79,17 @@ function transaction<T>(database: DatabaseSync, mode: 'immediate' | 'exclusive',
     if (database.isTransaction) database.exec('rollback')
     throw error
   }
+}
+
+function refusalOf(file: string, error: unknown): BrokerError {
+  if (error instanceof BrokerError) return error
+  if (isBusy(error)) return inUse(file, error)
+  const { code } = classify(error)
+  return new BrokerError(code, `${file} cannot be opened (${code})`, {
+    hint: code === 'corrupt' ? 'it is damaged or no database: restore it from a backup' : 'look at the file, its folder and the disk',
+    detail: { file },
+    cause: error,
+  })
 }
 
 function inUse(file: string, cause: unknown): BrokerError {

@@ -86,12 +86,8 @@ const first = `
   begin select raise(abort, 'the store keeps its id'); end;
 `
 
-/**
- * Brings an empty or older database to this schema, all or nothing; call it inside a transaction. `precondition_failed` for a file of
- * somebody else, or of a newer Keyturn.
- */
-export function migrate(database: DatabaseSync, file: string, random: Random): void {
-  const version = pragma(database, 'user_version')
+/** `precondition_failed` for a file of somebody else, or of a newer Keyturn. Only reads. */
+export function mustBeOurs(database: DatabaseSync, file: string): void {
   const owner = pragma(database, 'application_id')
   const tables = database.prepare('select count(*) as tables from sqlite_schema').get()?.tables
   if (owner !== applicationId && (owner !== 0 || tables !== 0)) {
@@ -99,11 +95,17 @@ export function migrate(database: DatabaseSync, file: string, random: Random): v
       hint: 'name another file, or move this one away',
     })
   }
+  const version = pragma(database, 'user_version')
   if (version > migrations.length) {
     throw new BrokerError('precondition_failed', `${file} has schema ${version}; this build knows schemas up to ${migrations.length}`, {
       hint: 'start the newer Keyturn that wrote it; a schema never goes back',
     })
   }
+}
+
+/** Brings an empty or older database to this schema; call it inside a transaction, so that it is all or nothing. */
+export function migrate(database: DatabaseSync, random: Random): void {
+  const version = pragma(database, 'user_version')
   database.exec(`pragma application_id = ${applicationId}`)
   for (const [index, migration] of migrations.entries()) {
     if (index < version) continue

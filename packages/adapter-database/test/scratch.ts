@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { wallClock } from '@keyturn/conformance'
-import type { OpenContext, StorePath } from '@keyturn/core'
+import { BrokerError, type OpenContext, Store, type StorePath } from '@keyturn/core'
 import { Keyring } from '@keyturn/envelope'
+import { open } from '../src/store.ts'
 
 export const options = { file: 'secrets.db' }
 export const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
@@ -18,13 +19,27 @@ export function keyringOf(...ids: string[]): Keyring {
   return new Keyring({ keks: new Map([...keks].filter(([id]) => chosen.includes(id))), current: chosen[0] ?? 'k1' })
 }
 
-/** A folder of one test file, and data folders in it; the files of a store are made by the store. */
+/** What a broker would hand to a store with this data folder. */
+export const scratchContext = (data: string): OpenContext => ({ clock: wallClock, random, etagKey, data })
+
+/** A folder of one test file, data folders in it, and stores in those; `remove` closes and removes them all. */
 export function scratch() {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-database-'))
+  const opened: Store[] = []
+  const contextIn = (data: string = randomUUID()) => scratchContext(join(folder, data))
   return {
     folder,
-    context: (data: string = randomUUID()): OpenContext => ({ clock: wallClock, random, etagKey, data: join(folder, data) }),
-    remove: () => rmSync(folder, { recursive: true }),
+    context: contextIn,
+    /** A store as the broker holds it; on a data folder of its own unless one is given. */
+    async openStore(context = contextIn(), keyring = keyringOf()): Promise<Store> {
+      const store = new Store(await open(options, context, keyring), { name: 'own', clock: wallClock, timeoutMs: 5000 })
+      opened.push(store)
+      return store
+    },
+    async remove() {
+      await Promise.all(opened.map(store => store.close()))
+      rmSync(folder, { recursive: true })
+    },
   }
 }
 
@@ -44,3 +59,17 @@ export const at = (path: string) => path as StorePath
 /** One more intent. */
 export const intent = () => ({ idempotencyKey: randomUUID(), signal: new AbortController().signal })
 export const call = () => ({ signal: new AbortController().signal })
+
+/** The error that a call must end with. */
+export async function failure(call: Promise<unknown>): Promise<BrokerError> {
+  const ended = await call.catch((error: unknown) => error)
+  if (ended instanceof BrokerError) return ended
+  throw new Error('it did not end with an error of ours', { cause: ended })
+}
+
+/** Everything an iterable gives. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
