@@ -6,13 +6,15 @@ const cronFields = /^[\dA-Za-z*,/-]+( [\dA-Za-z*,/-]+){4}$/
 const cronWords = /[A-Za-z]+/g
 const cronNames = /^(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)$/i
 
-/** Whether the text is a cron expression of five fields: minute hour day month weekday. */
+// any day will do: an expression that ever ticks does so within some years of it
+const anyDay = new Date('2026-01-01T00:00:00Z')
+
+/** Whether the text is a cron expression of five fields, minute hour day month weekday, that ticks at all: the 30th of February is none. */
 export function isCron(text: string): boolean {
   if (text.length > 200 || !cronFields.test(text)) return false
   if ((text.match(cronWords) ?? []).some(word => !cronNames.test(word))) return false
   try {
-    new Cron(text, { mode: '5-part', paused: true })
-    return true
+    return new Cron(text, { mode: '5-part', paused: true, timezone: 'UTC' }).nextRun(anyDay) !== null
   } catch {
     return false
   }

@@ -1,5 +1,5 @@
 import type { CalendarRules, SecretName, StorePath, Strategy } from '@keyturn/core'
-import type { PolicySource, Position } from '@keyturn/policy'
+import type { Policy, PolicySource, PolicyTest, Position } from '@keyturn/policy'
 import type { z } from 'zod'
 import type { Complaint } from './complaint.ts'
 import type { ListenAddress } from './leaves.ts'
@@ -153,8 +153,11 @@ export interface RotationConfig {
 
 export interface AccessConfig {
   readonly authentication: NonNullable<z.output<typeof accessSchema>['authentication']>
-  /** Roles, bindings and tests, as the policy reads them, with their places. */
-  readonly policy: PolicySource
+  /** Roles, bindings and tests, as the policy reads them, with their places: to be joined with those of other files. */
+  readonly source: PolicySource
+  /** The same, compiled. */
+  readonly policy: Policy
+  readonly tests: readonly PolicyTest[]
   /** Files in HCL, absolute, `*` not yet expanded. */
   readonly policies: readonly string[]
 }

@@ -1,3 +1,4 @@
+export { createCalendar } from './calendar.ts'
 export { type Complaint, ConfigError, renderComplaint } from './complaint.ts'
 export type * from './config.ts'
 export { formatDuration, parseDuration } from './duration.ts'

@@ -10,7 +10,16 @@ import type { IssuerKind, Kinds } from './kind.ts'
 import { readRotation } from './rotation-section.ts'
 import { readRows } from './secret-rows.ts'
 import { resolveSecrets, type Secrets } from './secrets.ts'
-import { readAccess, readBroker, readEnvironment, readIssuers, readPublish, readWatching, type SectionContext } from './sections.ts'
+import {
+  readAccess,
+  readBroker,
+  readEnvironment,
+  readIssuers,
+  readPublish,
+  readWatching,
+  type SectionContext,
+  testPolicy,
+} from './sections.ts'
 import { type OpenSections, readStoreSections } from './store-sections.ts'
 import type { Mapping } from './tree.ts'
 
@@ -45,7 +54,7 @@ async function readConfig(
   file: string,
   options: LoadOptions,
   complaints: Complaints,
-): Promise<Unwarned> {
+): Promise<Unwarned | undefined> {
   const settings = readSettings(options.env, { file, line: 1, column: 1 }, complaints)
   const context: SectionContext = { root, file, cwd: options.cwd, settings, complaints }
   const environment = readEnvironment(context)
@@ -62,6 +71,11 @@ async function readConfig(
     issuers: declared,
   })
   const publish = readPublish(context)
+  const access = readAccess(context)
+  const watching = readWatching(context, broker)
+  if (access === undefined) return undefined
+  // a test may fail only because something else did
+  if (!complaints.failed) testPolicy(access, secrets.find, complaints)
   return {
     files,
     environment,
@@ -73,8 +87,8 @@ async function readConfig(
     issuers,
     rotation: tables.config,
     publish,
-    access: readAccess(context),
-    ...readWatching(context, broker),
+    access,
+    ...watching,
   }
 }
 

@@ -25,13 +25,19 @@ export function asMapping(tree: Tree, path: Path, complaints: Complaints): Mappi
  * Judges each member of a map by itself, so that one wrong key takes nothing else with it. Answers the members that are right;
  * members that are left out get the schema's default.
  */
-export function judgeEach<T extends z.ZodObject>(tree: Mapping, schema: T, base: Path, complaints: Complaints): Partial<z.output<T>> {
+export function judgeEach<T extends z.ZodObject>(
+  tree: Mapping,
+  schema: T,
+  base: Path,
+  complaints: Complaints,
+  alsoKnown: readonly string[] = [],
+): Partial<z.output<T>> {
   const definition = bare(schema)._zod.def
   const known = definition.type === 'object' ? Object.keys(definition.shape) : []
   const result: Record<string, unknown> = {}
   for (const [key, entry] of tree.entries) {
     if (!known.includes(key)) {
-      complaints.error(entry.at, renderPath([...base, key]), 'unknown key', instead(key, known))
+      complaints.error(entry.at, renderPath([...base, key]), 'unknown key', instead(key, [...known, ...alsoKnown]))
       continue
     }
     // a member of a ZodObject is a ZodType; the core's type of `memberOf` is the wider one

@@ -1,5 +1,5 @@
 import { dirname, join, resolve } from 'node:path'
-import type { PolicySource } from '@keyturn/policy'
+import { compile, type FactsOf, failedTests, type PolicySource } from '@keyturn/policy'
 import { z } from 'zod'
 import type { Complaints } from './complaint.ts'
 import type { AccessConfig, BrokerSettings, Config, IssuerSection } from './config.ts'
@@ -12,9 +12,10 @@ import { absolutePaths } from './paths.ts'
 import { accessSchema, policyKeys } from './schema/access.ts'
 import { brokerSchema } from './schema/broker.ts'
 import { publishSchema } from './schema/publish.ts'
+import { secretTypes } from './schema/rotation.ts'
 import { issuerCommon } from './schema/store-section.ts'
 import { alertsSchema, auditSchema, metricsSchema } from './schema/watching.ts'
-import { type Mapping, placeOf, renderPath, type Tree } from './tree.ts'
+import { isNothing, type Mapping, nodeAt, type Path, placeOf, renderPath, type Tree } from './tree.ts'
 
 const issuerSchema = z.strictObject(issuerCommon)
 
@@ -123,25 +124,42 @@ function readList<T extends typeof publishSchema>(tree: Tree | undefined, name: 
   return []
 }
 
-/** `access`: who may come in by what door, and the policy with the places of its parts. */
-export function readAccess(context: SectionContext): AccessConfig {
+/** `access`: who may come in by what door, and the policy; undefined after complaints about the policy. */
+export function readAccess(context: SectionContext): AccessConfig | undefined {
+  const { complaints } = context
   const section = sectionOf(context, 'access')
   const isPolicy = (key: string) => policyKeys.some(each => each === key)
   const others: Mapping = { ...section, entries: new Map([...section.entries].filter(([key]) => !isPolicy(key))) }
-  const given = judgeEach(others, accessSchema, ['access'], context.complaints)
-  return {
-    authentication: given.authentication ?? {},
-    policies: given.policies ?? [],
-    policy: policySource({ ...section, entries: new Map([...section.entries].filter(([key]) => isPolicy(key))) }),
+  const given = judgeEach(others, accessSchema, ['access'], complaints, policyKeys)
+  const source = policySource({ ...section, entries: new Map([...section.entries].filter(([key]) => isPolicy(key))) })
+  const compiled = compile([source], { types: secretTypes })
+  if ('complaints' in compiled) {
+    for (const { at, path, message, remedy } of compiled.complaints) complaints.error(at, path, message, remedy)
+    return undefined
   }
+  return { authentication: given.authentication ?? {}, policies: given.policies ?? [], source, ...compiled }
+}
+
+/** Runs the policy's own tests against the secrets of this config. */
+export function testPolicy(access: AccessConfig, find: Config['find'], complaints: Complaints): void {
+  const factsOf: FactsOf = name => {
+    const secret = find(name)
+    return secret === undefined ? undefined : { type: secret.type, labels: secret.labels }
+  }
+  for (const { at, path, message, remedy } of failedTests(access.policy, access.tests, factsOf)) complaints.error(at, path, message, remedy)
 }
 
 function policySource(tree: Mapping): PolicySource {
-  return { value: plain(tree), base: ['access'], locate: path => placeOf(tree, path) }
+  const locate = (path: Path) => {
+    const found = nodeAt(tree, path.slice(1))
+    return found === undefined || found.node.kind === 'mapping' ? placeOf(tree, path.slice(1)) : found.node.at
+  }
+  return { value: plain(tree), base: ['access'], locate }
 }
 
+// every text as it was typed: a label of 1.10 is the text 1.10
 function plain(tree: Tree): unknown {
-  if (tree.kind === 'scalar') return tree.text
+  if (tree.kind === 'scalar') return isNothing(tree) ? null : tree.text
   if (tree.kind === 'sequence') return tree.items.map(plain)
   return Object.fromEntries([...tree.entries].map(([key, entry]) => [key, plain(entry.value)]))
 }
