@@ -1,0 +1,17 @@
+import { afterAll, expect, test } from 'vitest'
+import { plant, removePlanted } from './mutate.ts'
+import { plantedBugs } from './planted-bugs.ts'
+import { firstBreach, scenarios } from './scenarios.ts'
+
+afterAll(removePlanted)
+
+test.each(Object.entries(scenarios))('%s', async (_, scenario) => {
+  expect(await scenario()).toEqual([])
+})
+
+test.each(plantedBugs.map((bug, index) => ({ ...bug, index })))('an engine that $title is found', async ({ index, ...bug }) => {
+  const Engine = await plant(bug, index)
+  const breach = await firstBreach(ports => new Engine(ports), ['alternating-users', 'single-user', 'key-set', 'generated'])
+  expect(breach).toBeDefined()
+  process.stdout.write(`  ${bug.title}: ${breach}\n`)
+})

@@ -1,0 +1,219 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { VaultAuth } from './vault-auth.ts'
+import { type Engine, KvOne, type KvRequest, KvTwo, parseGo, printGo, type Reply } from './vault-kv.ts'
+
+/** What the fake does instead of its work, to requests whose path and method fit. */
+export type Knob =
+  | { readonly do: 'hang' }
+  /** Acts, then cuts the connection. */
+  | { readonly do: 'cut' }
+  /** Cuts before acting. */
+  | { readonly do: 'drop' }
+  /** Acts, then answers late. */
+  | { readonly do: 'slow'; readonly ms: number }
+  | { readonly do: 'throttle'; readonly retryAfter?: string }
+  | { readonly do: 'seal' }
+  | { readonly do: 'redirect'; readonly to: string; readonly status?: number }
+  | { readonly do: 'page'; readonly status?: number }
+  | { readonly do: 'fail'; readonly status: number; readonly errors?: readonly string[] }
+  /** Answers 200 with this body. */
+  | { readonly do: 'say'; readonly body: string; readonly type?: string }
+
+export interface Seen {
+  readonly method: string
+  /** As it stood on the wire. */
+  readonly path: string
+  readonly token: string | undefined
+  readonly headers: IncomingMessage['headers']
+}
+
+/**
+ * The HTTP API of Vault and OpenBao as far as the adapter uses it, on a real socket. It copies: mounts and their routes
+ * (404 "no handler for route" where there is none), policies before anything else (403 also for what is not there), KV v1 and v2
+ * (vault-kv.ts), tokens and logins (vault-auth.ts), `sys/health`, `sys/seal-status`, `sys/capabilities-self`, `sys/internal/ui/mounts/PATH`, and the
+ * envelope with `request_id`. Seen on OpenBao 2.6.2; https://openbao.org/api-docs/ and https://openbao.org/api-docs/system/
+ */
+export class VaultFake {
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+  readonly #mounts = new Map<string, Engine>()
+  #knobs: { readonly fits: RegExp; readonly knob: Knob; left: number }[] = []
+  readonly auth: VaultAuth
+  readonly root: string
+  readonly seen: Seen[] = []
+  /** What went wrong in the fake itself: a test that sees any fails. */
+  readonly broken: unknown[] = []
+  connections = 0
+  sealed = false
+
+  private constructor(now: () => number) {
+    this.auth = new VaultAuth(now)
+    this.root = this.auth.grant({}, 'root-token-of-the-fake')
+    this.#server = createServer((request, response) => {
+      this.#serve(request, response).catch((error: unknown) => {
+        this.broken.push(error)
+        response.destroy()
+      })
+    })
+    this.#server.on('connection', socket => {
+      this.connections += 1
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+    })
+  }
+
+  static async start(now: () => number = Date.now): Promise<VaultFake> {
+    const fake = new VaultFake(now)
+    await new Promise<void>(resolve => fake.#server.listen(0, '127.0.0.1', resolve))
+    return fake
+  }
+
+  get url(): string {
+    // listen() on a port gives an AddressInfo
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  mount(path: string, version: 1): KvOne
+  mount(path: string, version: 2): KvTwo
+  mount(path: string, version: 1 | 2): Engine {
+    const engine = version === 1 ? new KvOne() : new KvTwo()
+    this.#mounts.set(path, engine)
+    return engine
+  }
+
+  /** A mount that is there. */
+  engine(path: string): Engine {
+    const engine = this.#mounts.get(path)
+    if (engine === undefined) throw new Error(`the fake has no mount ${path}`)
+    return engine
+  }
+
+  /** Turns a knob for requests whose "METHOD /path" fits, `times` of them. */
+  turn(fits: RegExp, knob: Knob, times = Number.POSITIVE_INFINITY): void {
+    this.#knobs.push({ fits, knob, left: times })
+  }
+
+  turnBack(): void {
+    this.#knobs = []
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise(resolve => this.#server.close(resolve))
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = '', url = '' } = request
+    const token = request.headers['x-vault-token']?.toString()
+    this.seen.push({ method, path: url, token, headers: request.headers })
+    const body = await bodyOf(request)
+    const knob = this.#knob(`${method} ${url}`)
+    if (knob !== undefined && instead(knob, request, response)) return
+    const reply = await this.#reply(method, url, token, body)
+    if (knob?.do === 'cut') return void request.socket.destroy()
+    if (knob?.do === 'slow') await new Promise(resolve => setTimeout(resolve, knob.ms))
+    send(response, reply)
+  }
+
+  #knob(line: string): Knob | undefined {
+    const found = this.#knobs.find(({ fits, left }) => left > 0 && fits.test(line))
+    if (found !== undefined) found.left -= 1
+    return found?.knob
+  }
+
+  async #reply(method: string, url: string, token: string | undefined, text: string): Promise<Whole> {
+    const { pathname, searchParams: query } = new URL(url, 'http://fake')
+    const path = decodeURIComponent(pathname.replace(/^\/v1\//, ''))
+    if (path === 'sys/health')
+      return raw(this.sealed ? 503 : 200, { initialized: true, sealed: this.sealed, standby: false, version: 'fake' })
+    if (path === 'sys/seal-status') return raw(200, { type: 'shamir', initialized: true, sealed: this.sealed, version: 'fake' })
+    if (this.sealed) return { status: 503, errors: ['Vault is sealed'] }
+    const body = text === '' ? {} : (parseGo(text) as Record<string, unknown>)
+    const login = /^auth\/(approle|kubernetes)\/login$/.exec(path)?.[1]
+    if (login !== undefined) return this.auth.login(login, body)
+    const live = this.auth.live(token)
+    if (live === undefined) return denied
+    if (path.startsWith('sys/internal/ui/mounts/')) return this.#mountOf(path.slice('sys/internal/ui/mounts/'.length), live)
+    const operation = operationOf(method, query)
+    const can = this.auth.capabilities(live, operation === 'list' ? `${path.replace(/\/$/, '')}/` : path)
+    if (!can.includes('root') && !can.includes(operation === 'write' ? 'update' : operation)) return denied
+    if (path.startsWith('auth/token/')) return this.auth.self(path.slice('auth/token/'.length), live)
+    if (path === 'sys/capabilities-self') {
+      const paths = body.paths as readonly string[]
+      return { status: 200, data: Object.fromEntries(paths.map(each => [each, this.auth.capabilities(live, each)])) }
+    }
+    const [mount, engine] = this.#route(path)
+    if (engine === undefined) return { status: 404, errors: [`no handler for route "${path}". route entry not found.`] }
+    return engine.handle({ operation, key: path.slice(mount.length + 1), query, body })
+  }
+
+  #mountOf(path: string, token: NonNullable<ReturnType<VaultAuth['live']>>): Whole {
+    const [mount, engine] = this.#route(path)
+    const may = token.rules === undefined || token.rules.some(rule => rule.path.startsWith(`${mount}/`))
+    if (engine === undefined || !may) {
+      return {
+        status: 403,
+        errors: [`preflight capability check returned 403, please ensure client's policies grant access to path "${path}/"`],
+      }
+    }
+    return { status: 200, data: { path: `${mount}/`, type: 'kv', options: engine.version === '1' ? null : { version: '2' } } }
+  }
+
+  #route(path: string): [string, Engine | undefined] {
+    const mount = [...this.#mounts.keys()].filter(each => path.startsWith(`${each}/`)).sort((a, b) => b.length - a.length)[0] ?? ''
+    return [mount, this.#mounts.get(mount)]
+  }
+}
+
+type Whole = Reply & { readonly auth?: object; readonly raw?: object }
+
+const denied: Whole = { status: 403, errors: ['1 error occurred:\n\t* permission denied\n\n'] }
+
+function raw(status: number, body: object): Whole {
+  return { status, raw: body }
+}
+
+function operationOf(method: string, query: URLSearchParams): KvRequest['operation'] {
+  if (method === 'GET') return query.get('list') === null ? 'read' : 'list'
+  return method === 'DELETE' ? 'delete' : 'write'
+}
+
+function send(response: ServerResponse, { status, data, errors, warnings, auth, raw: whole }: Whole): void {
+  response.setHeader('content-type', 'application/json')
+  if (status === 204) return void response.writeHead(204).end()
+  const envelope = {
+    request_id: crypto.randomUUID(),
+    lease_id: '',
+    renewable: false,
+    lease_duration: 0,
+    data: data ?? null,
+    wrap_info: null,
+    warnings: warnings ?? null,
+    auth: auth ?? null,
+  }
+  response.writeHead(status).end(`${printGo(whole ?? (errors === undefined ? envelope : { errors }))}\n`)
+}
+
+/** Answers in place of the work; false where the work is done first. */
+function instead(knob: Knob, request: IncomingMessage, response: ServerResponse): boolean {
+  if (knob.do === 'cut' || knob.do === 'slow') return false
+  if (knob.do === 'drop') request.socket.destroy()
+  if (knob.do === 'seal') send(response, { status: 503, errors: ['Vault is sealed'] })
+  if (knob.do === 'fail') send(response, { status: knob.status, errors: knob.errors ?? [] })
+  if (knob.do === 'redirect') response.writeHead(knob.status ?? 307, { location: knob.to }).end()
+  if (knob.do === 'page')
+    response.writeHead(knob.status ?? 200, { 'content-type': 'text/html' }).end('<html><form action="/login"></form></html>')
+  if (knob.do === 'say') response.writeHead(200, { 'content-type': knob.type ?? 'application/json' }).end(knob.body)
+  if (knob.do === 'throttle') {
+    if (knob.retryAfter !== undefined) response.setHeader('retry-after', knob.retryAfter)
+    send(response, { status: 429, errors: ['request path "x": rate limit quota exceeded'] })
+  }
+  return true
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = []
+  for await (const part of request) parts.push(part as Buffer)
+  return Buffer.concat(parts).toString()
+}
