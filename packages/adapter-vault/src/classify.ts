@@ -1,0 +1,97 @@
+import { BrokerError, type Classification, type ErrorCode } from '@keyturn/core'
+import { Answer } from './answer.ts'
+import { JsonError } from './json-source.ts'
+import { type Failure, TransportError } from './transport.ts'
+
+/** node-vault's `ApiResponseError`: it has no class that could be imported. */
+export interface ApiError extends Error {
+  readonly response: { readonly statusCode: number; readonly body: Answer }
+}
+
+export function isApiError(error: unknown): error is ApiError {
+  if (!(error instanceof Error) || !('response' in error)) return false
+  const { response } = error
+  return typeof response === 'object' && response !== null && 'body' in response && response.body instanceof Answer
+}
+
+/** Whether the server answered with this status. */
+export function hasStatus(error: unknown, status: number): error is ApiError {
+  return isApiError(error) && error.response.statusCode === status
+}
+
+interface Row {
+  readonly status: number
+  /** Found in one of the errors; a row without it is the status's default and stands after them. */
+  readonly text?: RegExp
+  readonly code: ErrorCode
+  /** Where it was taken from. */
+  readonly from: string
+}
+
+const codes = 'https://openbao.org/api-docs/#http-status-codes'
+
+/** Answers of the server. What is in no row is `internal`. */
+export const answerRows: readonly Row[] = [
+  { status: 400, text: /check-and-set parameter did not match/, code: 'conflict', from: 'openbao builtin/logical/kv/path_data.go' },
+  { status: 400, text: /check-and-set parameter required/, code: 'invalid_argument', from: 'openbao builtin/logical/kv/path_data.go' },
+  { status: 400, code: 'invalid_argument', from: codes },
+  { status: 403, code: 'permission_denied', from: codes },
+  {
+    status: 404,
+    text: /./,
+    code: 'invalid_argument',
+    from: 'openbao vault/router.go: "no handler for route" is a wrong mount, not an absent secret',
+  },
+  { status: 404, code: 'not_found', from: codes },
+  { status: 405, code: 'unsupported', from: codes },
+  {
+    status: 412,
+    code: 'unavailable',
+    from: 'https://developer.hashicorp.com/vault/docs/enterprise/consistency: the state is not there yet, nothing was done',
+  },
+  { status: 413, code: 'too_large', from: 'openbao sdk/logical/response_util.go' },
+  { status: 429, code: 'throttled', from: codes },
+  { status: 500, code: 'outcome_unknown', from: codes },
+  { status: 502, code: 'outcome_unknown', from: codes },
+  { status: 503, code: 'unavailable', from: `${codes}: sealed, or standing by` },
+  { status: 504, code: 'outcome_unknown', from: 'RFC 9110, 15.6.5: a gateway sent the request on' },
+]
+
+/** Answers that are not the server's: a status without its JSON comes from something between us. */
+const foreignRows: Readonly<Record<number, ErrorCode>> = {
+  429: 'throttled',
+  500: 'outcome_unknown',
+  502: 'outcome_unknown',
+  503: 'unavailable',
+  504: 'outcome_unknown',
+}
+
+const failures: Readonly<Record<Exclude<Failure, 'foreign'>, ErrorCode>> = {
+  path: 'invalid_argument',
+  connect: 'unavailable',
+  cut: 'outcome_unknown',
+  // whoever answers so has not acted: a standby without forwarding, or a balancer that wants another scheme
+  redirect: 'unavailable',
+  too_large: 'corrupt',
+}
+
+/** Names a raw error of this adapter. Pure. */
+export function classify(error: unknown): Classification {
+  if (error instanceof BrokerError) return { code: error.code, ...wait(error.retryAfterMs) }
+  if (error instanceof TransportError) {
+    const code = error.failure === 'foreign' ? (foreignRows[error.status ?? 0] ?? 'corrupt') : failures[error.failure]
+    return { code, ...wait(error.retryAfterMs) }
+  }
+  if (error instanceof JsonError) return { code: 'corrupt' }
+  if (error instanceof Error && error.name === 'AbortError') return { code: 'cancelled' }
+  return isApiError(error) ? ofAnswer(error.response.statusCode, error.response.body) : { code: 'internal' }
+}
+
+function ofAnswer(status: number, { errors, retryAfterMs }: Answer): Classification {
+  const row = answerRows.find(each => each.status === status && (each.text === undefined || errors.some(text => each.text?.test(text))))
+  return { code: row?.code ?? 'internal', ...wait(retryAfterMs) }
+}
+
+function wait(retryAfterMs: number | undefined): { retryAfterMs?: number } {
+  return retryAfterMs === undefined ? {} : { retryAfterMs }
+}

@@ -1,0 +1,74 @@
+import openNodeVault from 'node-vault'
+import type { Answer } from './answer.ts'
+import { wirePath } from './names.ts'
+import { Transport, type TransportSettings } from './transport.ts'
+
+/** The calls of node-vault that we use, typed as our transport makes them: bodies go out as JSON text and come back as `Answer`. */
+interface NodeVault {
+  token: string | undefined
+  namespace: string | undefined
+  pathPrefix: string
+  read(path: string, options: { signal: AbortSignal }): Promise<Answer | undefined>
+  list(path: string, options: { signal: AbortSignal }): Promise<Answer | undefined>
+  write(path: string, json: string, options: { signal: AbortSignal }): Promise<Answer | undefined>
+  delete(path: string, options: { signal: AbortSignal }): Promise<Answer | undefined>
+}
+
+/** One request: with whose token (none for a login), until when. */
+export interface Request {
+  readonly token: string | undefined
+  readonly signal: AbortSignal
+}
+
+/** A server's HTTP API. Paths are plain; they are encoded here, once. Errors are node-vault's with an `Answer`, or `TransportError`. */
+export class Client {
+  readonly #transport: Transport
+  readonly #vault: NodeVault
+
+  constructor(settings: TransportSettings) {
+    const transport = new Transport(settings)
+    this.#transport = transport
+    const opened: unknown = openNodeVault({
+      endpoint: settings.address.replace(/\/$/, ''),
+      // node:http servers and many proxies refuse the verb LIST
+      noCustomHTTPVerbs: true,
+      // its own prints values and passwords
+      debug: () => undefined,
+      'request-promise': { defaults: () => (request: Parameters<Transport['send']>[0]) => transport.send(request) },
+    })
+    // its own declarations say `any` where our transport decides
+    const vault = opened as NodeVault
+    // it took VAULT_NAMESPACE and VAULT_PREFIX from the environment of the process, which a section of a config overrules
+    vault.namespace = undefined
+    vault.pathPrefix = ''
+    this.#vault = vault
+  }
+
+  /** `query` is one that the transport knows: `version=3`. */
+  read(path: string, request: Request, query?: string): Promise<Answer | undefined> {
+    return this.#as(request).read(query === undefined ? wirePath(path) : `${wirePath(path)}?${query}`, { signal: request.signal })
+  }
+
+  list(path: string, request: Request): Promise<Answer | undefined> {
+    return this.#as(request).list(wirePath(path), { signal: request.signal })
+  }
+
+  write(path: string, json: string, request: Request): Promise<Answer | undefined> {
+    return this.#as(request).write(wirePath(path), json, { signal: request.signal })
+  }
+
+  delete(path: string, request: Request): Promise<Answer | undefined> {
+    return this.#as(request).delete(wirePath(path), { signal: request.signal })
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close()
+  }
+
+  /** node-vault reads its token within the call that follows in the same turn. A token given by headers would stick: it never is. */
+  #as({ token, signal }: Request): NodeVault {
+    signal.throwIfAborted()
+    this.#vault.token = token
+    return this.#vault
+  }
+}

@@ -1,0 +1,172 @@
+import { BrokerError, type Finding, type StoreAdapter } from '@keyturn/core'
+import { classify, hasStatus } from './classify.ts'
+import { membersOf, parsed } from './json-source.ts'
+import { type Kv, saysAbsent } from './kv.ts'
+import { type MountOptions, placeInV1, placeInV2 } from './names.ts'
+
+interface Subject {
+  readonly kv: Kv
+  readonly options: MountOptions
+  readonly version: 1 | 2
+}
+
+/** What to look at behind one path: the path that is read, and for KV v2 those that show existence and fields without a value. */
+interface Targets {
+  readonly mount: string
+  readonly read: string
+  readonly subkeys?: string
+  readonly metadata?: string
+}
+
+/**
+ * Logs in, then looks at the kind of the mount, the rights of the token and the names of the fields. It reads the value only where the
+ * token may see neither `subkeys` nor `metadata`, and for KV v1, which has neither.
+ */
+export function examiner(subject: Subject): StoreAdapter['examine'] {
+  return async (path, { signal }) => {
+    signal.throwIfAborted()
+    const login = await attempt(signal, 'login', async () => {
+      await mayLookUp(subject.kv, signal)
+      return { ok: true, what: 'login' }
+    })
+    if (path === null || !login.ok) return [login]
+    const targets = targetsOf(path, subject)
+    if (targets instanceof BrokerError) {
+      return [login, { ok: false, what: `path ${path}`, detail: targets.message, hint: targets.hint ?? 'correct the path' }]
+    }
+    const mount = await attempt(signal, `mount ${targets.mount}`, () => mountFinding(subject, targets, signal))
+    const rights = await attempt(signal, `right to read ${targets.read}`, () => rightsFinding(subject.kv, targets, signal))
+    const place = rights.ok ? [await attempt(signal, `path ${path}`, () => fieldsFinding(subject, path, targets, signal))] : []
+    return [login, mount, rights, ...place]
+  }
+}
+
+/** A token that may not look itself up still logs in. */
+async function mayLookUp(kv: Kv, signal: AbortSignal): Promise<void> {
+  await kv.read('auth/token/lookup-self', signal)
+}
+
+function targetsOf(path: string, { options, version }: Subject): Targets | BrokerError {
+  try {
+    if (version === 1) return { mount: placeInV1(path, options).mount, read: path }
+    const { mount, key } = placeInV2(path, options)
+    return { mount, read: path, subkeys: `${mount}/subkeys/${key}`, metadata: `${mount}/metadata/${key}` }
+  } catch (error) {
+    if (error instanceof BrokerError) return error
+    throw error
+  }
+}
+
+async function mountFinding({ kv, version }: Subject, { mount, read }: Targets, signal: AbortSignal): Promise<Finding> {
+  const what = `mount ${mount}`
+  try {
+    const data = membersOf((await kv.read(`sys/internal/ui/mounts/${read}`, signal))?.member('data') ?? '')
+    const options = data.get('options') ?? 'null'
+    const type = parsed(data.get('type') ?? '""')
+    const found = options === 'null' ? '1' : String(parsed(membersOf(options).get('version') ?? '"1"'))
+    const at = String(parsed(data.get('path') ?? '""')).replace(/\/$/, '')
+    if (type !== 'kv' && type !== 'generic')
+      return { ok: false, what, detail: `it is of type ${type}, not kv`, hint: 'name a path of a KV mount' }
+    if (at !== mount) return { ok: false, what, detail: `the server has it at ${at}`, hint: `say mount: ${at} in the section` }
+    if (found !== String(version)) {
+      return {
+        ok: false,
+        what,
+        detail: `it is KV v${found}, and the section serves KV v${version}`,
+        hint: `say kv: ${found} in the section`,
+      }
+    }
+    return { ok: true, what, detail: `KV v${found}` }
+  } catch (error) {
+    if (!hasStatus(error, 403)) throw error
+    return {
+      ok: false,
+      what,
+      detail: 'it is not there, or the token may nothing in it',
+      hint: 'check the mount, and the policies of the token',
+    }
+  }
+}
+
+async function rightsFinding(kv: Kv, { read, subkeys, metadata }: Targets, signal: AbortSignal): Promise<Finding> {
+  const what = `right to read ${read}`
+  const rights = await capabilities(kv, [read, subkeys, metadata], signal)
+  const own = rights?.get(read) ?? []
+  if (rights === undefined) return { ok: true, what, detail: 'the token may not ask for its rights' }
+  if (own.includes('read') || own.includes('root')) return { ok: true, what, detail: `it has ${own.join(', ')}` }
+  return {
+    ok: false,
+    what,
+    detail: `it has ${own.join(', ') || 'none'}`,
+    hint: `give its policy: path "${read}" { capabilities = ["read"] }`,
+  }
+}
+
+/** Undefined when the token may not ask. */
+async function capabilities(
+  kv: Kv,
+  paths: readonly (string | undefined)[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly string[]> | undefined> {
+  const asked = paths.filter(path => path !== undefined)
+  try {
+    const answer = await kv.write('sys/capabilities-self', JSON.stringify({ paths: asked }), signal)
+    const data = membersOf(answer?.member('data') ?? '')
+    return new Map(asked.map(path => [path, words(data.get(path))]))
+  } catch (error) {
+    if (hasStatus(error, 403)) return undefined
+    throw error
+  }
+}
+
+function words(source: string | undefined): readonly string[] {
+  const list = parsed(source ?? '[]')
+  return Array.isArray(list) ? list.filter(word => typeof word === 'string') : []
+}
+
+async function fieldsFinding({ kv }: Subject, path: string, targets: Targets, signal: AbortSignal): Promise<Finding> {
+  const what = `path ${path}`
+  for (const place of [targets.subkeys, targets.metadata, targets.read]) {
+    if (place === undefined) continue
+    try {
+      const data = membersOf((await kv.read(place, signal, place === targets.subkeys ? 'depth=1' : undefined))?.member('data') ?? '')
+      return { ok: true, what, ...fieldNames(place, targets, data) }
+    } catch (error) {
+      if (hasStatus(error, 403) && place !== targets.read) continue
+      if (!hasStatus(error, 404)) throw error
+      // an older server has no subkeys; its metadata decide
+      if (place === targets.subkeys && !error.response.body.has('data') && !saysAbsent(error)) continue
+      const deleted = error.response.body.has('data')
+      const detail = deleted ? 'its current version is soft-deleted or destroyed' : 'it is absent'
+      return { ok: false, what, detail, hint: deleted ? 'restore it, or write a new version' : 'write the secret, or correct the path' }
+    }
+  }
+  throw new BrokerError('internal', 'vault: there was no place to look at')
+}
+
+function fieldNames(place: string, targets: Targets, data: ReadonlyMap<string, string>): { detail?: string } {
+  if (place === targets.metadata) return {}
+  const source = place === targets.subkeys ? data.get('subkeys') : targets.subkeys === undefined ? undefined : data.get('data')
+  const members = targets.subkeys === undefined ? data : membersOf(source ?? '')
+  return { detail: `fields: ${[...members.keys()].join(', ')}` }
+}
+
+/** A failure to look is itself a finding; only the caller's own stop goes on. */
+async function attempt(signal: AbortSignal, what: string, look: () => Promise<Finding>): Promise<Finding> {
+  try {
+    return await look()
+  } catch (error) {
+    signal.throwIfAborted()
+    const { code } = classify(error)
+    if (error instanceof BrokerError) return { ok: false, what, detail: error.message, hint: error.hint ?? remedyOf(code) }
+    return { ok: false, what, detail: `${code}: ${error instanceof Error ? error.message : 'an error of no kind'}`, hint: remedyOf(code) }
+  }
+}
+
+function remedyOf(code: string): string {
+  if (code === 'unavailable') return 'check the address, and whether the server is up, unsealed and active'
+  if (code === 'permission_denied') return 'check the policies of the token'
+  if (code === 'corrupt') return 'check that the address is that of the server itself, not of a page before it'
+  if (code === 'throttled') return 'try again later, or raise the rate limit quota'
+  return 'look into the server’s log'
+}

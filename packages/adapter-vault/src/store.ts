@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs'
+import { BrokerError, type OpenContext, type StoreAdapter } from '@keyturn/core'
+import { classify } from './classify.ts'
+import { Client } from './client.ts'
+import { examiner } from './examine.ts'
+import { Kv } from './kv.ts'
+import { openV1 } from './kv-v1.ts'
+import { openV2 } from './kv-v2.ts'
+import { credentialOf, type Environment } from './login.ts'
+import { sectionKv, type VaultOptions } from './options.ts'
+import { Session } from './session.ts'
+import { refusal, valueBytesMax } from './values.ts'
+
+/** The longest wait for one answer, should nobody set a deadline; a `Store` has its own, shorter or longer. */
+const answerMs = 60_000
+
+/**
+ * Opens a section of kind `vault` as a store of KV v2 or of KV v1 paths. Nothing is sent before the first call. `env` is where
+ * `VAULT_TOKEN` and `KEYTURN_SERVICE_ACCOUNT_TOKEN_FILE` are looked for.
+ */
+export async function open(options: VaultOptions, context: OpenContext, env: Environment = process.env): Promise<StoreAdapter> {
+  const { address, proxy, maxInFlight } = options
+  const client = new Client({ address, proxy, ca: authorities(options.ca), connections: maxInFlight, answerMs })
+  const session = new Session({
+    client,
+    address,
+    credential: credentialOf(options.auth, env),
+    clock: context.clock,
+    random: context.random,
+  })
+  const kv = new Kv(client, session)
+  const version = sectionKv(options)
+  const now = () => context.clock.now()
+  const members = version === 2 ? openV2(kv, options, now) : openV1(kv, options, { now, etagKey: context.etagKey })
+  let closed: Promise<void> | undefined
+  return {
+    kind: 'vault',
+    guarantees: { cas: version === 2, idempotent: false, valueBytesMax },
+    ...members,
+    refuses: value => refusal(value, version === 2 ? 'floats' : 'kept'),
+    examine: examiner({ kv, options, version }),
+    classify,
+    close() {
+      closed ??= session.close().then(() => client.close())
+      return closed
+    },
+  }
+}
+
+function authorities(ca: string | undefined): string | undefined {
+  if (ca === undefined || ca.trimStart().startsWith('-----BEGIN')) return ca
+  try {
+    return readFileSync(ca, 'utf8')
+  } catch (cause) {
+    throw new BrokerError('invalid_argument', `vault: the authorities cannot be read from ${ca}`, { hint: 'correct `ca`', cause })
+  }
+}
