@@ -1,0 +1,17 @@
+import { changeChecks } from './contract/changes.ts'
+import { registerChecks } from './contract/registers.ts'
+import { rotationChecks } from './contract/rotations.ts'
+import { secretChecks } from './contract/secrets.ts'
+import type { LedgerCheck } from './contract/subject.ts'
+import { wishChecks } from './contract/wishes.ts'
+
+export type { LedgerCheck, Subject } from './contract/subject.ts'
+
+/** What every ledger must do, one check a promise: the same for memory, SQLite and PostgreSQL. */
+export const ledgerContract: readonly LedgerCheck[] = [
+  ...rotationChecks,
+  ...changeChecks,
+  ...wishChecks,
+  ...secretChecks,
+  ...registerChecks,
+]

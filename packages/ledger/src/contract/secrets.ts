@@ -1,0 +1,346 @@
+import assert from 'node:assert/strict'
+import type { SecretId } from '@keyturn/core'
+import {
+  claim,
+  holding,
+  hour,
+  type LedgerCheck,
+  minute,
+  named,
+  opened,
+  opening,
+  promoting,
+  refused,
+  request,
+  toState,
+  versionId,
+  writing,
+} from './subject.ts'
+
+/** Secrets, their schedule, and writes through the broker. */
+export const secretChecks: readonly LedgerCheck[] = [
+  {
+    title: 'a secret is made once and keeps its id and facts',
+    run: async ({ ledger }) => {
+      const made = await ledger.secrets.ensure(named('payments/stripe'), { type: 'api-key', labels: { tier: 'gold' } })
+      assert.match(made.id, /^sec_[0-9A-HJKMNP-TV-Z]{26}$/)
+      assert.deepEqual(
+        { ...made },
+        { id: made.id, name: 'payments/stripe', type: 'api-key', labels: { tier: 'gold' }, nextRotationAt: null, rotation: null },
+      )
+      assert.deepEqual(await ledger.secrets.ensure(named('payments/stripe'), { type: 'jwt', labels: {} }), made)
+      assert.deepEqual(await ledger.secrets.byName(named('payments/stripe')), made)
+      assert.deepEqual(await ledger.secrets.byId(made.id), made)
+      assert.equal(await ledger.secrets.byName(named('payments')), null)
+      assert.equal(await ledger.secrets.byId('sec_NONE' as SecretId), null)
+    },
+  },
+  {
+    title: 'of many that make one secret at once, all get the same',
+    run: async ({ ledger }) => {
+      const rows = await Promise.all(Array.from({ length: 8 }, () => ledger.secrets.ensure(named('a/secret'))))
+      assert.equal(new Set(rows.map(({ id }) => id)).size, 1)
+    },
+  },
+  {
+    title: 'what a PUT says of a secret is set, what it leaves out stays',
+    run: async ({ ledger }) => {
+      const { id } = await ledger.secrets.ensure(named('a'), { type: 'jwt', labels: { a: '1' } })
+      await ledger.secrets.describe(id, { labels: { b: '2' } })
+      assert.deepEqual([(await ledger.secrets.byId(id))?.type, (await ledger.secrets.byId(id))?.labels], ['jwt', { b: '2' }])
+      await ledger.secrets.describe(id, { type: 'tls' })
+      await ledger.secrets.describe(id, {})
+      assert.deepEqual([(await ledger.secrets.byId(id))?.type, (await ledger.secrets.byId(id))?.labels], ['tls', { b: '2' }])
+      await refused('not_found', ledger.secrets.describe('sec_NONE' as SecretId, { type: 'tls' }))
+      await refused('not_found', ledger.secrets.schedule('sec_NONE' as SecretId, null))
+    },
+  },
+  {
+    title: 'due are the secrets whose time has come and that nothing rotates, longest due first',
+    run: async ({ ledger, advance }) => {
+      const now = (await ledger.now()).getTime()
+      const at = async (name: string, ms: number | null) => {
+        const { id } = await ledger.secrets.ensure(named(name))
+        await ledger.secrets.schedule(id, ms === null ? null : new Date(now + ms))
+      }
+      await at('b', 2 * minute)
+      await at('a', 3 * minute)
+      await at('later', 2 * hour)
+      await at('never', null)
+      await at('busy', minute)
+      const { lease } = await holding(ledger, 'busy')
+      assert.deepEqual(await ledger.secrets.due(10), [])
+      await advance(hour)
+      assert.deepEqual(
+        (await ledger.secrets.due(10)).map(({ name }) => name),
+        ['b', 'a'],
+      )
+      assert.deepEqual(
+        (await ledger.secrets.due(1)).map(({ name }) => name),
+        ['b'],
+      )
+      const again = await claim(ledger, lease.rotation)
+      await toState(ledger, again, 'aborted')
+      assert.deepEqual(
+        (await ledger.secrets.due(10)).map(({ name }) => name),
+        ['busy', 'b', 'a'],
+      )
+    },
+  },
+  {
+    title: 'pages follow the bytes of names, and can show what is open alone',
+    run: async ({ ledger }) => {
+      const names = ['a', 'a-b', 'a/b', 'B', 'ab', 'Ä', '￿', '🔑']
+      for (const name of names) await ledger.secrets.ensure(named(name))
+      const sorted = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      const seen: string[] = []
+      for (let after = null as ReturnType<typeof named> | null; ; ) {
+        const page = await ledger.secrets.page({ after, limit: 3 })
+        seen.push(...page.map(({ name }) => name))
+        after = page.at(-1)?.name ?? null
+        if (page.length < 3) break
+      }
+      assert.deepEqual(seen, sorted)
+      const { rotation } = await opening(ledger, 'ab')
+      const { lease } = await holding(ledger, 'B')
+      await toState(ledger, lease, 'done')
+      assert.deepEqual(
+        (await ledger.secrets.page({ after: null, limit: 9, open: true })).map(row => [row.name, row.rotation?.id]),
+        [['ab', rotation.id]],
+      )
+      assert.equal((await ledger.secrets.page({ after: null, limit: 9, open: false })).length, names.length - 1)
+    },
+  },
+  {
+    title: 'a secret shows its open rotation, else the last one',
+    run: async ({ ledger, advance }) => {
+      const { secret, lease } = await holding(ledger)
+      await toState(ledger, lease, 'done')
+      assert.equal((await ledger.secrets.byId(secret.id))?.rotation?.state, 'done')
+      await advance(1_000)
+      const next = await ledger.journal.open(request(secret))
+      assert.deepEqual((await ledger.secrets.byName(secret.name))?.rotation, next)
+    },
+  },
+  {
+    title: 'the next deadline is the earliest wake or due time; a rotation that is held counts from the end of its lease',
+    run: async ({ ledger }) => {
+      assert.equal(await ledger.nextDeadline(), null)
+      const now = (await ledger.now()).getTime()
+      const { id } = await ledger.secrets.ensure(named('scheduled'))
+      await ledger.secrets.schedule(id, new Date(now + hour))
+      assert.deepEqual(await ledger.nextDeadline(), new Date(now + hour))
+      const { rotation } = await opening(ledger)
+      assert.deepEqual(await ledger.nextDeadline(), rotation.wakeAt)
+      const lease = await claim(ledger, rotation)
+      assert.deepEqual(await ledger.nextDeadline(), lease.until)
+      await ledger.journal.record(lease, { rotation: { wakeAt: new Date(now + 2 * hour) }, nextRotationAt: new Date(now), release: true })
+      assert.deepEqual(await ledger.nextDeadline(), new Date(now + hour))
+    },
+  },
+  {
+    title: 'a write keeps the superseded value before it reaches the store, and moves current when it has',
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const intent = await writing(ledger, secret, 'w1', 'v1')
+      assert.deepEqual([intent.number, intent.superseded, opened(intent.next)], [2, { version: 'v1', number: 1 }, 'w1 as 2'])
+      const [kept] = await ledger.journal.versions(secret.id)
+      assert.deepEqual(
+        [kept?.number, kept?.version, kept?.label, opened(kept?.sealed), kept?.sealedAs],
+        [1, 'v1', 'current', 'v1 as 1', 'previous'],
+      )
+      const now = await ledger.now()
+      const [graceUntil, nextRotationAt] = [new Date(now.getTime() + hour), new Date(now.getTime() + 2 * hour)]
+      await ledger.secrets.endWrite(intent, { version: versionId('v2'), graceUntil, nextRotationAt })
+      const [two, one] = await ledger.journal.versions(secret.id)
+      assert.deepEqual([two?.number, two?.version, two?.label, two?.sealed], [2, 'v2', 'current', null])
+      assert.deepEqual([one?.label, one?.graceUntil, opened(one?.sealed)], ['previous', graceUntil, 'v1 as 1'])
+      assert(one?.supersededAt !== null)
+      assert.deepEqual((await ledger.secrets.byId(secret.id))?.nextRotationAt, nextRotationAt)
+    },
+  },
+  {
+    title: "a write finds the superseded version by the store's id and shares the numbers of rotations",
+    run: async ({ ledger }) => {
+      const { secret, lease } = await holding(ledger)
+      await promoting(ledger, lease)
+      const intent = await writing(ledger, secret, 'w1', 'v2')
+      assert.deepEqual([intent.number, intent.superseded?.number], [3, 2])
+      await ledger.secrets.endWrite(intent, { version: versionId('v3'), graceUntil: null, nextRotationAt: null })
+      const rows = await ledger.journal.versions(secret.id)
+      assert.deepEqual(
+        rows.map(row => [row.number, row.version, row.label]),
+        [
+          [3, 'v3', 'current'],
+          [2, 'v2', null],
+          [1, 'v1', 'previous'],
+        ],
+      )
+      assert(rows[1]?.supersededAt !== null)
+    },
+  },
+  {
+    title: 'the first write of a secret supersedes nothing',
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const intent = await writing(ledger, secret, 'w1', null)
+      assert.deepEqual([intent.number, intent.superseded], [1, null])
+      assert.deepEqual(await ledger.journal.versions(secret.id), [])
+      await ledger.secrets.endWrite(intent, { version: versionId('v1'), graceUntil: null, nextRotationAt: null })
+      assert.deepEqual(
+        (await ledger.journal.versions(secret.id)).map(row => [row.number, row.version, row.label]),
+        [[1, 'v1', 'current']],
+      )
+    },
+  },
+  {
+    title: 'a write that did not happen changes no label',
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const intent = await writing(ledger, secret, 'w1', 'v1')
+      await ledger.secrets.endWrite(intent, null)
+      assert.deepEqual(
+        (await ledger.journal.versions(secret.id)).map(row => [row.number, row.label]),
+        [[1, 'current']],
+      )
+      assert.equal((await writing(ledger, secret, 'w2', 'v1')).superseded?.number, 1)
+    },
+  },
+  {
+    title: "what was written behind the broker's back is superseded without a promise",
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const first = await writing(ledger, secret, 'w1', null)
+      const until = new Date((await ledger.now()).getTime() + hour)
+      await ledger.secrets.endWrite(first, { version: versionId('v1'), graceUntil: until, nextRotationAt: null })
+      const second = await writing(ledger, secret, 'w2', 'foreign')
+      assert.equal(second.superseded?.number, 2)
+      await ledger.secrets.endWrite(second, { version: versionId('v3'), graceUntil: until, nextRotationAt: null })
+      assert.deepEqual(
+        (await ledger.journal.versions(secret.id)).map(row => [row.version, row.label, row.graceUntil]),
+        [
+          ['v3', 'current', null],
+          ['foreign', 'previous', until],
+          ['v1', null, null],
+        ],
+      )
+    },
+  },
+  {
+    title: 'a write of the same content to a store whose ids are made of content supersedes nothing',
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const first = await writing(ledger, secret, 'w1', null)
+      const made = { version: versionId('same'), graceUntil: null, nextRotationAt: null }
+      await ledger.secrets.endWrite(first, made)
+      await ledger.secrets.endWrite(await writing(ledger, secret, 'w2', 'same'), { ...made, graceUntil: new Date(await ledger.now()) })
+      assert.deepEqual(
+        (await ledger.journal.versions(secret.id)).map(row => [row.number, row.label, row.graceUntil]),
+        [[1, 'current', null]],
+      )
+    },
+  },
+  {
+    title: 'an id that comes back is another version than the one that was revoked',
+    run: async ({ ledger }) => {
+      const { secret, lease } = await holding(ledger)
+      await toState(ledger, lease, 'done', { versions: [{ number: 1, version: versionId('A'), fate: 'revoked' }] })
+      const intent = await writing(ledger, secret, 'w1', 'A')
+      assert.deepEqual([intent.superseded?.number, intent.number], [2, 3])
+    },
+  },
+  {
+    title: 'a write of a key set moves the primary',
+    run: async ({ ledger }) => {
+      const { secret, lease } = await holding(ledger, 'a/secret', { strategy: 'key-set' })
+      await toState(ledger, lease, 'done', { versions: [{ number: 1, version: versionId('v1'), label: 'current', status: 'primary' }] })
+      const graceUntil = new Date((await ledger.now()).getTime() + hour)
+      await ledger.secrets.endWrite(await writing(ledger, secret, 'w1', 'v1'), {
+        version: versionId('v2'),
+        graceUntil,
+        nextRotationAt: null,
+      })
+      assert.deepEqual(
+        (await ledger.journal.versions(secret.id)).map(row => [row.status, row.label]),
+        [
+          ['primary', 'current'],
+          ['active', 'previous'],
+        ],
+      )
+    },
+  },
+  {
+    title: 'no write while a rotation is before its promotion, and one again after it',
+    run: async ({ ledger }) => {
+      const op = await ledger.operations.create({ kind: 'rotate', principal: 'p', reason: '' })
+      const { secret, rotation, lease } = await holding(ledger, 'a/secret', { op })
+      const error = await refused('conflict', writing(ledger, secret, 'w1', 'v1'))
+      assert.deepEqual([error.detail?.op, error.detail?.rotation], [op, rotation.id])
+      await promoting(ledger, lease)
+      await writing(ledger, secret, 'w1', 'v2')
+    },
+  },
+  {
+    title: 'one unfinished write a secret keeps other writes and rotations away, but a compromise',
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const intent = await writing(ledger, secret, 'w1', 'v1')
+      assert.deepEqual(await writing(ledger, secret, 'w1', 'v1'), intent)
+      const error = await refused('conflict', writing(ledger, secret, 'w2', 'v1'))
+      assert(error.retryAfterMs !== undefined)
+      await refused('conflict', ledger.journal.open(request(secret)))
+      await ledger.journal.open(request(secret, { mode: 'compromise' }))
+      await ledger.secrets.endWrite(intent, null)
+    },
+  },
+  {
+    title: 'a write is ended once; to end it again in the same way is no fault, in another way is',
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const intent = await writing(ledger, secret, 'w1', 'v1')
+      const made = { version: versionId('v2'), graceUntil: null, nextRotationAt: null }
+      await ledger.secrets.endWrite(intent, made)
+      const rows = await ledger.journal.versions(secret.id)
+      await ledger.secrets.endWrite(intent, made)
+      await refused('conflict', ledger.secrets.endWrite(intent, null))
+      await refused('conflict', ledger.secrets.endWrite(intent, { ...made, version: versionId('v3') }))
+      assert.deepEqual(await ledger.journal.versions(secret.id), rows)
+    },
+  },
+  {
+    title: 'a write whose value cannot be sealed was never begun',
+    run: async ({ ledger }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const failing = () => {
+        throw new Error('no key')
+      }
+      const write = { secretId: secret.id, idempotencyKey: 'w1', superseded: { version: versionId('v1'), seal: failing }, next: failing }
+      await assert.rejects(ledger.secrets.beginWrite(write), /no key/)
+      assert.deepEqual(await ledger.journal.versions(secret.id), [])
+      await writing(ledger, secret, 'w2', 'v1')
+    },
+  },
+  {
+    title: 'a write is unfinished when nobody can be at it any more',
+    run: async ({ ledger, advance }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const intent = await writing(ledger, secret, 'w1', 'v1')
+      assert.deepEqual(await ledger.secrets.unfinishedWrites(), [])
+      await advance(hour)
+      assert.deepEqual(await ledger.secrets.unfinishedWrites(), [intent])
+      await ledger.secrets.endWrite(intent, null)
+      assert.deepEqual(await ledger.secrets.unfinishedWrites(), [])
+    },
+  },
+  {
+    title: 'a write that a dead process began is unfinished at once',
+    needs: 'restart',
+    run: async subject => {
+      const secret = await subject.ledger.secrets.ensure(named('a'))
+      const intent = await writing(subject.ledger, secret, 'w1', 'v1')
+      assert(subject.restart !== undefined)
+      const ledger = await subject.restart()
+      assert.deepEqual(await ledger.secrets.unfinishedWrites(), [intent])
+    },
+  },
+]

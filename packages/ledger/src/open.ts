@@ -1,0 +1,26 @@
+import type { Clock, Random } from '@keyturn/core'
+import type { Ledger } from './ledger.ts'
+import { openSqlite } from './sqlite/open.ts'
+
+export interface LedgerOptions {
+  /** Of PostgreSQL, when several brokers share the work; left out or empty: embedded. */
+  readonly url?: string
+  /** The data folder of the embedded form. */
+  readonly data: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Refuses a database that acknowledges commits before they are on disk. */
+  readonly production?: boolean
+}
+
+/**
+ * Opens the ledger and brings its schema up to date. Errors: `conflict` (another process has the embedded file), `precondition_failed`
+ * (written by a newer Keyturn; commits not durable), `unavailable`, `invalid_argument` (the URL).
+ */
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  const { url = '', data, clock, random } = options
+  if (url === '') return openSqlite(data, clock, random)
+  // its driver loads for those alone who use it
+  const { openPostgres } = await import('./postgres/open.ts')
+  return openPostgres(url, options)
+}

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { BrokerError } from '@keyturn/core'
+import type { PoolConfig } from 'pg'
+
+/**
+ * Reads a PostgreSQL URL. Without `sslmode` a connection is encrypted and verified, but for this machine and sockets. The modes
+ * mean what libpq says (https://www.postgresql.org/docs/current/libpq-ssl.html); `prefer` and `allow`, which promise nothing, are
+ * refused with `invalid_argument`. No message has the URL in it: it may carry a password.
+ */
+export function postgresAddress(text: string): PoolConfig {
+  const url = parsed(text)
+  const get = (name: string) => url.searchParams.get(name) ?? undefined
+  const host = get('host') ?? (decodeURIComponent(url.hostname).replace(/^\[|\]$/g, '') || 'localhost')
+  return {
+    host,
+    port: Number(get('port') ?? (url.port || 5432)),
+    database: decodeURIComponent(url.pathname.slice(1)) || get('dbname') || 'postgres',
+    ...(url.username === '' ? {} : { user: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    ssl: tls(get('sslmode') ?? (isHere(host) ? 'disable' : 'verify-full'), host, get('sslrootcert')),
+    application_name: get('application_name') ?? 'keyturn',
+  }
+}
+
+function parsed(text: string): URL {
+  const url = URL.parse(text)
+  if (url === null || !/^postgres(ql)?:$/.test(url.protocol)) {
+    throw new BrokerError('invalid_argument', 'broker.ledger is no PostgreSQL URL', {
+      hint: 'write postgres://user:password@host:5432/database',
+    })
+  }
+  return url
+}
+
+const isHere = (host: string): boolean =>
+  host.startsWith('/') || host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+function tls(mode: string, host: string, rootFile: string | undefined): PoolConfig['ssl'] {
+  const ca = rootFile === undefined || rootFile === 'system' ? {} : { ca: readFileSync(rootFile, 'utf8') }
+  const servername = isIP(host) === 0 ? { servername: host } : {}
+  switch (mode) {
+    case 'disable':
+      return false
+    case 'require':
+      return { ...ca, rejectUnauthorized: rootFile !== undefined, checkServerIdentity: () => undefined, ...servername }
+    case 'verify-ca':
+      return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined, ...servername }
+    case 'verify-full':
+      return { ...ca, rejectUnauthorized: true, ...servername }
+    default:
+      throw new BrokerError('invalid_argument', `sslmode ${JSON.stringify(mode)} of broker.ledger promises nothing`, {
+        hint: 'write disable, require, verify-ca or verify-full (the default)',
+      })
+  }
+}

@@ -1,0 +1,51 @@
+import type { Dialect } from '../sql/sql.ts'
+
+/**
+ * All that only PostgreSQL has. The statements of `sql/` are otherwise the same text for both databases; everything here is plain
+ * SQL of PostgreSQL 12 and later.
+ */
+export const postgresDialect: Dialect = {
+  bytes: 'bytea',
+  integer: 'bigint',
+  identity: 'bigint generated always as identity primary key',
+  // a cluster's own collation would sort pages otherwise than SQLite and memory do
+  binary: 'collate "C"',
+  table: '',
+  // lets foreign keys be checked meanwhile, which `for update` would not
+  locked: table => `for no key update of ${table}`,
+  free: table => `for no key update of ${table} skip locked`,
+}
+
+export const schema = 'keyturn_ledger'
+
+/** The database's clock at the start of the transaction, in milliseconds: no broker's own clock decides anything. */
+export const databaseClock = 'floor(extract(epoch from now()) * 1000)::bigint'
+
+/**
+ * Begins a transaction in one round trip and tells the time. Everything is set for this transaction alone, so that a pooler between
+ * us and the server (PgBouncer, transaction mode) changes nothing.
+ */
+export function beginning(clock: string): string {
+  return [
+    'begin isolation level read committed',
+    `set local search_path to ${schema}`,
+    // a holder that stands still keeps rows locked for this long and no longer
+    'set local statement_timeout to 10000',
+    'set local idle_in_transaction_session_timeout to 30000',
+    `select ${clock} as now`,
+  ].join('; ')
+}
+
+// one key for all brokers of a database; held to the end of a transaction, so it is never stranded
+const migrationLock = 7_390_116_201
+const tidyLock = 7_390_116_202
+
+/** Waits until no other broker migrates. */
+export const lockMigrations = `select pg_advisory_xact_lock(${migrationLock})`
+/** Only against contention: whoever does not get it leaves the work to whoever has it. */
+export const tryTidy = `select case when pg_try_advisory_xact_lock(${tidyLock}) then 1 else 0 end as mine`
+
+export const makeSchema = `create schema if not exists ${schema}`
+
+/** The settings under which an acknowledged commit may be lost, when off. */
+export const durability = "select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')"

@@ -1,0 +1,8 @@
+import type { Migration } from '../migration.ts'
+
+/** A wish that comes while a holder works must survive the holder's own idea of when to look again. */
+export const woken: Migration = {
+  number: 2,
+  name: 'woken',
+  statements: ({ integer }) => [`alter table rotations add column woken ${integer} not null default 0 check (woken in (0, 1))`],
+}

@@ -1,0 +1,36 @@
+import type { Outbox, OutboxRow } from '../ledger.ts'
+import { integer, text, textOrNull, time } from './row.ts'
+import type { Row, Sql } from './sql.ts'
+
+export class SqlOutbox implements Outbox {
+  readonly #sql: Sql
+
+  constructor(sql: Sql) {
+    this.#sql = sql
+  }
+
+  pending(limit: number): Promise<readonly OutboxRow[]> {
+    return this.#sql.transaction(async tx => (await tx.rows('select * from outbox order by id limit $1', [limit])).map(toEvent))
+  }
+
+  delivered(ids: readonly number[]): Promise<void> {
+    return this.#sql.transaction(async tx => {
+      for (const id of ids) await tx.change('delete from outbox where id = $1', [id])
+    })
+  }
+}
+
+function toEvent(row: Row): OutboxRow {
+  const event = {
+    id: integer(row, 'id'),
+    at: time(row, 'at'),
+    secret: text(row, 'secret'),
+    rotation: text(row, 'rotation'),
+    action: text(row, 'action'),
+    outcome: text(row, 'outcome'),
+    version: textOrNull(row, 'version'),
+    code: textOrNull(row, 'code'),
+  }
+  // written from a RotationEvent of a Rotation
+  return event as OutboxRow
+}

@@ -1,0 +1,120 @@
+import type { Random, SecretId, SecretName } from '@keyturn/core'
+import { newSecretId } from '../identifier.ts'
+import type { PendingWrite, SecretRow, Secrets, WriteIntent } from '../ledger.ts'
+import { noSecret } from '../rules/refusal.ts'
+import type { WriteOutcome } from '../rules/write.ts'
+import { toRotation } from './rotation-row.ts'
+import { json, ms, text, textOrNull, timeOrNull } from './row.ts'
+import type { Row, Sql, SqlValue, Transaction } from './sql.ts'
+import { beginWrite, endWrite, unfinishedWrites } from './write.ts'
+
+type Facts = { readonly type?: string; readonly labels?: Readonly<Record<string, string>> }
+
+// the newest rotation is the open one wherever there is one
+const selected = `select s.id as secret_row, s.name as secret, s.type as secret_type, s.labels, s.next_rotation_at, r.*
+  from secrets s left join rotations r on r.seq = (select max(l.seq) from rotations l where l.secret_id = s.id)`
+
+export class SqlSecrets implements Secrets {
+  readonly #sql: Sql
+  readonly #random: Random
+  readonly #incarnation: number
+
+  constructor(sql: Sql, random: Random, incarnation: number) {
+    this.#sql = sql
+    this.#random = random
+    this.#incarnation = incarnation
+  }
+
+  ensure(name: SecretName, facts: Facts = {}): Promise<SecretRow> {
+    return this.#sql.transaction(async tx => {
+      const known = await one(tx, 's.name = $1', name)
+      if (known !== null) return known
+      const { type = null, labels = {} } = facts
+      // another broker may be as far: the first one's row stays
+      await tx.change('insert into secrets (id, name, type, labels) values ($1, $2, $3, $4) on conflict (name) do nothing', [
+        newSecretId(this.#random),
+        name,
+        type,
+        JSON.stringify(labels),
+      ])
+      const made = await one(tx, 's.name = $1', name)
+      if (made === null) throw noSecret(name as string as SecretId)
+      return made
+    })
+  }
+
+  byName(name: SecretName): Promise<SecretRow | null> {
+    return this.#sql.transaction(tx => one(tx, 's.name = $1', name))
+  }
+
+  byId(id: SecretId): Promise<SecretRow | null> {
+    return this.#sql.transaction(tx => one(tx, 's.id = $1', id))
+  }
+
+  describe(id: SecretId, { type, labels }: Facts): Promise<void> {
+    const encoded = labels === undefined ? null : JSON.stringify(labels)
+    return this.#change(id, 'update secrets set type = coalesce($2, type), labels = coalesce($3, labels) where id = $1', [
+      type ?? null,
+      encoded,
+    ])
+  }
+
+  schedule(id: SecretId, nextRotationAt: Date | null): Promise<void> {
+    return this.#change(id, 'update secrets set next_rotation_at = $2 where id = $1', [ms(nextRotationAt)])
+  }
+
+  due(limit: number): Promise<readonly SecretRow[]> {
+    return this.#sql.transaction(async tx => {
+      const rows = await tx.rows(
+        `${selected} where s.next_rotation_at <= $1 and (r.id is null or r.finished_at is not null) order by s.next_rotation_at, s.name limit $2`,
+        [tx.now, limit],
+      )
+      return rows.map(toSecret)
+    })
+  }
+
+  page(options: { readonly after: SecretName | null; readonly limit: number; readonly open?: boolean }): Promise<readonly SecretRow[]> {
+    const { after, limit, open } = options
+    const isOpen = '(r.id is not null and r.finished_at is null)'
+    const only = open === undefined ? '' : `and ${open ? isOpen : `not ${isOpen}`}`
+    return this.#sql.transaction(async tx =>
+      (await tx.rows(`${selected} where s.name > $1 ${only} order by s.name limit $2`, [after ?? '', limit])).map(toSecret),
+    )
+  }
+
+  beginWrite(write: PendingWrite): Promise<WriteIntent> {
+    return this.#sql.transaction(tx => beginWrite(tx, write, this.#incarnation))
+  }
+
+  endWrite(intent: WriteIntent, made: WriteOutcome | null): Promise<void> {
+    return this.#sql.transaction(tx => endWrite(tx, intent, made))
+  }
+
+  unfinishedWrites(): Promise<readonly WriteIntent[]> {
+    return this.#sql.transaction(tx => unfinishedWrites(tx, this.#incarnation))
+  }
+
+  #change(id: SecretId, statement: string, parameters: readonly SqlValue[]): Promise<void> {
+    return this.#sql.transaction(async tx => {
+      if ((await tx.change(statement, [id, ...parameters])) === 0) throw noSecret(id)
+    })
+  }
+}
+
+async function one(tx: Transaction, condition: string, value: string): Promise<SecretRow | null> {
+  const [row] = await tx.rows(`${selected} where ${condition}`, [value])
+  return row === undefined ? null : toSecret(row)
+}
+
+function toSecret(row: Row): SecretRow {
+  const secret = {
+    id: text(row, 'secret_row'),
+    name: text(row, 'secret'),
+    type: textOrNull(row, 'secret_type'),
+    labels: json(row, 'labels'),
+    nextRotationAt: timeOrNull(row, 'next_rotation_at'),
+    rotation: row.id === null ? null : toRotation(row),
+  }
+  // id, name and labels were written from values of these types
+  return secret as SecretRow
+}

@@ -1,0 +1,43 @@
+/** What goes in and comes out of a statement. Times are milliseconds since 1970, truth is 0 or 1, structures are JSON text. */
+export type SqlValue = string | number | Uint8Array | null
+export type Row = Readonly<Record<string, unknown>>
+
+/** The few words in which the two databases differ. Everything else is the same text for both, with parameters $1, $2, ... */
+export interface Dialect {
+  /** Type of a column of bytes. */
+  readonly bytes: string
+  /** Type of a column of whole numbers, 64 bits. */
+  readonly integer: string
+  /** A column whose numbers the database gives out, growing, never the same again. */
+  readonly identity: string
+  /** Makes a text column sort by its bytes. */
+  readonly binary: string
+  /** What follows a table's columns. */
+  readonly table: string
+  /** After a select, for the rows of one table of it: nobody else changes them before this transaction ends. */
+  locked(table: string): string
+  /** The same, passing over rows that somebody holds. */
+  free(table: string): string
+}
+
+/** A transaction under way. Statements run one after another. */
+export interface Transaction {
+  readonly dialect: Dialect
+  /** The ledger's clock when it began. */
+  readonly now: number
+  rows(sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]>
+  /** How many rows were affected. */
+  change(sql: string, parameters?: readonly SqlValue[]): Promise<number>
+  /** Whether this one may do what is enough done by one of many at a time; no promise that it is alone. */
+  mayTidy(): Promise<boolean>
+}
+
+/**
+ * A database that keeps what it acknowledged. Errors that it raises itself: `unavailable` (nothing happened), `outcome_unknown`
+ * (it may have), `corrupt`, `internal`; none has a parameter in it.
+ */
+export interface Sql {
+  /** Runs and commits, or rolls back when `run` throws. May run it again after a deadlock, so it must have no effect but through the transaction. */
+  transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
