@@ -13,7 +13,7 @@ function leaf<T>(
   read: (text: string) => T | undefined,
   message: string,
   params: LeafParams,
-  meta: { description: string; examples: string[] },
+  meta: { description: string; examples: string[]; pattern?: string },
 ) {
   return z
     .string()
@@ -26,6 +26,7 @@ function leaf<T>(
     .meta(meta)
 }
 
+const durationPattern = '^(?=.)(\\d+d)?(\\d+h)?(\\d+m)?(\\d+s)?$'
 const checked = (test: (text: string) => boolean) => (text: string) => (test(text) ? text : undefined)
 const fixed = (remedy: string): LeafParams => ({ remedy: () => remedy })
 
@@ -35,7 +36,7 @@ export const duration = () =>
     durationMs,
     'not a duration',
     { remedy: durationRemedy },
-    { description: 'a duration: whole numbers with d, h, m or s', examples: ['30d', '1h30m'] },
+    { description: 'a duration: whole numbers with d, h, m or s', examples: ['30d', '1h30m'], pattern: durationPattern },
   )
 
 /** A duration of at least a second. */
@@ -44,7 +45,7 @@ export const period = () =>
     text => durationMs(text) || undefined,
     'not a duration of at least a second',
     { remedy: source => (source !== undefined && durationMs(source) === 0 ? 'write at least 1s' : durationRemedy(source)) },
-    { description: 'a duration of at least a second', examples: ['30d', '1h30m'] },
+    { description: 'a duration of at least a second', examples: ['30d', '1h30m'], pattern: durationPattern },
   )
 
 /** `64KiB`; bytes. */
@@ -53,7 +54,7 @@ export const size = () =>
     sizeBytes,
     'not a size',
     { remedy: sizeRemedy },
-    { description: 'a size: a whole number with B, KiB, MiB or GiB', examples: ['64KiB'] },
+    { description: 'a size: a whole number with B, KiB, MiB or GiB', examples: ['64KiB'], pattern: '^\\d+(B|KiB|MiB|GiB)$' },
   )
 
 /** An IANA name, `Europe/Berlin` or `UTC`. */
@@ -80,7 +81,7 @@ export const day = () =>
     checked(text => /^\d{4}-\d{2}-\d{2}$/.test(text) && new Date(`${text}T00:00:00Z`).toJSON()?.startsWith(text) === true),
     'not a day of the calendar',
     fixed('write year, month and day, such as 2026-12-20'),
-    { description: 'a day, YYYY-MM-DD', examples: ['2026-12-20'] },
+    { description: 'a day, YYYY-MM-DD', examples: ['2026-12-20'], pattern: '^\\d{4}-\\d{2}-\\d{2}$' },
   )
 
 /** Text that is not empty. */

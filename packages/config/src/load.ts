@@ -1,6 +1,7 @@
 import type { Strategy } from '@keyturn/core'
 import { Complaints, ConfigError } from './complaint.ts'
 import type { BrokerSettings, Config } from './config.ts'
+import { checkCopies } from './copies.ts'
 import { type Entries, readEntries } from './entries.ts'
 import { readSettings } from './environment.ts'
 import { type FileReader, joinFiles } from './include.ts'
@@ -65,12 +66,13 @@ async function readConfig(
   const issuers = readIssuers(context, options.issuerKinds ?? {})
   const declared = new Map([...(sectionKeys(root, 'issuers') ?? [])].map(name => [name, { built: issuers.get(name)?.options !== null }]))
   const stores = new Map(sections.open.map(({ section }) => [section.name, section]))
-  const { secrets, prefixes } = await readSecrets(context, options, sections, stores, {
+  const { secrets, prefixes, incomplete } = await readSecrets(context, options, sections, stores, {
     tables,
     builtStrategies: new Set(options.strategies ?? ['generated']),
     issuers: declared,
   })
   const publish = readPublish(context)
+  checkCopies(root, { publish, stores, find: secrets.find }, incomplete, complaints)
   const access = readAccess(context)
   const watching = readWatching(context, broker)
   if (access === undefined) return undefined
@@ -103,7 +105,7 @@ async function readSecrets(
   sections: OpenSections,
   stores: Config['stores'],
   secretContext: Parameters<typeof resolveSecrets>[1],
-): Promise<{ readonly secrets: Secrets; readonly prefixes: Config['prefixes'] }> {
+): Promise<{ readonly secrets: Secrets; readonly prefixes: Config['prefixes']; readonly incomplete: boolean }> {
   const { root, cwd, complaints } = context
   const read: Entries[] = []
   for (const open of sections.open) read.push(await readEntries(open, options.reader, complaints))
@@ -127,7 +129,7 @@ async function readSecrets(
     rows: readRows(root, cwd, complaints),
     incomplete: sections.incomplete || read.some(entries => entries.incomplete),
   }
-  return { secrets: resolveSecrets(sources, secretContext, complaints), prefixes }
+  return { secrets: resolveSecrets(sources, secretContext, complaints), prefixes, incomplete: sources.incomplete }
 }
 
 function refuseForProduction(environment: string | null, broker: BrokerSettings, sections: OpenSections, context: SectionContext): void {
@@ -142,7 +144,7 @@ function refuseForProduction(environment: string | null, broker: BrokerSettings,
       'keep it elsewhere, or write broker: { allow: [dotenv] }',
     )
   }
-  const at = root.entries.get('broker')?.at ?? root.at
+  const at = (root.entries.get('broker') ?? root.entries.get('environment'))?.at ?? root.at
   if (!isLoopback(broker.listen.host) && !broker.allow.includes('plaintext-admin')) {
     complaints.error(
       at,
