@@ -79,7 +79,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     title: 'aborts without asking the store whether it was promoted',
     file: 'abort.ts',
-    find: "if (pending !== null && rotation.number !== null && (await passage.current())?.value.equals(pending)) return reached('verified')",
-    replace: '',
+    find: 'if (pending !== null && rotation.number !== null && (await passage.current())?.value.equals(pending)) return promotedAfterAll(passage)',
+    replace: 'void promotedAfterAll',
   },
 ]

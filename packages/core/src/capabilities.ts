@@ -14,6 +14,7 @@ export const capabilities = [
   'watch',
 ] as const
 
+/** One of `capabilities`. */
 export type Capability = (typeof capabilities)[number]
 
 /** Derived, never declared: a member that exists works. */

@@ -23,6 +23,7 @@ export const remedies = {
   internal: 'stop',
 } as const satisfies Record<string, Remedy>
 
+/** A key of `remedies`. */
 export type ErrorCode = keyof typeof remedies
 
 /** What an adapter's `classify` answers about a raw error. */
@@ -31,6 +32,7 @@ export interface Classification {
   readonly retryAfterMs?: number
 }
 
+/** What an error may carry beside its code and text. */
 export interface BrokerErrorOptions {
   /** What to do, for whoever can act. */
   readonly hint?: string

@@ -20,6 +20,7 @@ export interface Calendar {
   allows(at: Date, rules: CalendarRules): { readonly open: boolean; readonly next: Date | null }
 }
 
+/** When work may start. */
 export interface CalendarRules {
   readonly windows: readonly Window[]
   readonly freezes: readonly Freeze[]

@@ -60,14 +60,17 @@ export interface Guarantees {
   readonly valueBytesMax: number
 }
 
+/** What every call carries. */
 export interface CallOptions {
   readonly signal: AbortSignal
 }
 
+/** Which version; left out: the current one. */
 export interface ReadOptions extends CallOptions {
   readonly version?: VersionId
 }
 
+/** What makes a write safe to send again, and on what condition it holds. */
 export interface WriteOptions extends CallOptions {
   /** A UUID; one per intent, not one per attempt. */
   readonly idempotencyKey: string
@@ -75,6 +78,7 @@ export interface WriteOptions extends CallOptions {
   readonly ifMatch?: Etag | null
 }
 
+/** What is known of a version without its value. */
 export interface VersionInfo {
   readonly version: VersionId
   readonly state: 'current' | 'pending' | 'previous' | 'older' | 'disabled' | 'destroyed'
@@ -85,6 +89,7 @@ export interface VersionInfo {
   readonly order?: number
 }
 
+/** A version with its value. */
 export interface SecretVersion extends VersionInfo {
   readonly value: SecretValue
 }

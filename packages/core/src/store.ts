@@ -6,6 +6,7 @@ import type { Clock } from './ports.ts'
 import type { SecretValue } from './secret-value.ts'
 import type { Finding, Guarantees, SecretVersion, StoreAdapter, VersionInfo } from './store-adapter.ts'
 
+/** What the broker adds to an adapter. */
 export interface StoreSettings {
   /** The section's name in the config: what errors and logs call it. */
   readonly name: string
@@ -19,6 +20,7 @@ export interface Call {
   readonly signal?: AbortSignal
 }
 
+/** What a write needs; see `WriteOptions`. */
 export interface Write extends Call {
   readonly idempotencyKey: string
   readonly ifMatch?: Etag | null

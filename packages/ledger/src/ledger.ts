@@ -47,6 +47,7 @@ export interface SecretRow {
   readonly rotation: Rotation | null
 }
 
+/** The secrets that the broker knows, and what was written through it. */
 export interface Secrets {
   /** Makes the row if it is missing; never changes one that is there. Ids are `sec_` and 26 characters of Crockford's base 32. */
   ensure(name: SecretName, facts?: { readonly type?: string; readonly labels?: Readonly<Record<string, string>> }): Promise<SecretRow>
@@ -73,6 +74,7 @@ export interface Secrets {
   unfinishedWrites(): Promise<readonly WriteIntent[]>
 }
 
+/** A write before it reaches the store. */
 export interface PendingWrite {
   readonly secretId: SecretId
   readonly idempotencyKey: string
@@ -82,6 +84,7 @@ export interface PendingWrite {
   readonly next: (number: number) => Sealed
 }
 
+/** A write that was noted and has not ended. */
 export interface WriteIntent {
   readonly secretId: SecretId
   readonly idempotencyKey: string
@@ -90,8 +93,10 @@ export interface WriteIntent {
   readonly next: Sealed
 }
 
+/** What an operation does to its secrets. */
 export type OperationKind = 'rotate' | 'rollback' | 'rewrap' | 'reencrypt'
 
+/** What one request started, with the state of each of its secrets. */
 export interface Operation {
   readonly id: OperationId
   readonly kind: OperationKind
@@ -101,6 +106,7 @@ export interface Operation {
   readonly items: readonly OperationItem[]
 }
 
+/** One secret of an operation. */
 export interface OperationItem {
   readonly secretId: SecretId
   readonly name: SecretName
@@ -109,6 +115,7 @@ export interface OperationItem {
   readonly error: { readonly code: ErrorCode; readonly message: string } | null
 }
 
+/** Requests of operators, kept for those who ask how they went. */
 export interface Operations {
   create(operation: { readonly kind: OperationKind; readonly principal: string; readonly reason: string }): Promise<OperationId>
   add(
@@ -118,6 +125,7 @@ export interface Operations {
   byId(id: OperationId): Promise<Operation | null>
 }
 
+/** A static token, without the token. */
 export interface TokenRow {
   readonly id: string
   readonly name: string
@@ -129,6 +137,7 @@ export interface TokenRow {
   readonly revokedAt: Date | null
 }
 
+/** The static tokens. */
 export interface Tokens {
   add(token: Omit<TokenRow, 'revokedAt' | 'createdAt'>): Promise<TokenRow>
   byMac(mac: Uint8Array): Promise<TokenRow | null>
@@ -154,6 +163,7 @@ export interface IdempotencyKeys {
   ): Promise<void>
 }
 
+/** An event of a rotation on its way to the audit chain. */
 export interface OutboxRow extends RotationEvent {
   /** Ordered; the audit record's requestId is `evt_` and this. */
   readonly id: number
@@ -162,12 +172,14 @@ export interface OutboxRow extends RotationEvent {
   readonly rotation: RotationId
 }
 
+/** Events that the audit chain must have, each once. */
 export interface Outbox {
   /** Undelivered events, oldest first. */
   pending(limit: number): Promise<readonly OutboxRow[]>
   delivered(ids: readonly number[]): Promise<void>
 }
 
+/** The records of the broker itself, closed like values. */
 export interface SealedRecords {
   get(name: string): Promise<Sealed | null>
   /** Writes if the record is still what was read (null: absent); `conflict` otherwise. */

@@ -19,7 +19,7 @@ export function abort(error: BrokerError): Move {
 export async function restore(passage: Passage): Promise<Move> {
   const { rotation, now, target } = passage
   const pending = await orphan(passage)
-  if (pending !== null && rotation.number !== null && (await passage.current())?.value.equals(pending)) return reached('verified')
+  if (pending !== null && rotation.number !== null && (await passage.current())?.value.equals(pending)) return promotedAfterAll(passage)
   if (pending !== null) await restoreTarget(passage, pending)
   const versions = rotation.number === null ? [] : [{ number: rotation.number, label: null, status: null, fate: 'quarantined' as const }]
   const { everyMs } = target.settings
@@ -39,6 +39,11 @@ export async function restore(passage: Passage): Promise<Move> {
     events: [{ action: 'rotation.aborted', outcome: 'failed' as const, version: null, code: rotation.error?.code ?? null }],
   }
   return { ...reached('aborted', change), rest: { wakeAt: null } }
+}
+
+/** Goes on from where the promotion is found, after a pause: a store that changes its mind must not keep a worker busy. */
+function promotedAfterAll({ now }: Passage): Move {
+  return { ...reached('verified'), rest: { wakeAt: new Date(now.getTime() + 1_000) } }
 }
 
 /** The value that may be live at the target: the sealed one, or what the target minted in a call whose answer never came. */

@@ -32,6 +32,7 @@ const steps: Readonly<Record<Exclude<RotationState, 'done' | 'aborted' | 'rolled
   'rolling-back': rollBack,
 }
 
+/** Who runs, what, and until when. */
 export interface RunOptions {
   /** Who holds the lease, for people who read the ledger. */
   readonly holder: string

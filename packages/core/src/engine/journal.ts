@@ -44,6 +44,7 @@ export interface RotationEvent {
   readonly code: string | null
 }
 
+/** What starts a rotation. */
 export interface RotationRequest {
   readonly secretId: SecretId
   readonly secret: SecretName
@@ -68,7 +69,9 @@ export interface Lease {
   readonly abandoned: boolean
 }
 
+/** What a step says of one version; what it leaves out stays. */
 export type VersionPatch = Pick<LedgerVersion, 'number'> & Partial<Omit<LedgerVersion, 'secretId' | 'number'>>
+/** What a step says of one revocation; what it leaves out stays. */
 export type RevocationPatch = Pick<Revocation, 'number'> & Partial<Pick<Revocation, 'dueAt' | 'state'>>
 
 /** Everything one step changes, in one transaction. */

@@ -24,6 +24,7 @@ export interface EnginePorts {
 /** How far a version has come on its way to its copies. */
 export type Delivery = { readonly kind: 'complete' } | { readonly kind: 'degraded'; readonly reached: number; readonly of: number }
 
+/** The bounds of an engine. All times in milliseconds. */
 export interface EngineLimits {
   /** How long a claim holds without a sign of life. */
   readonly leaseMs: number
@@ -35,4 +36,5 @@ export interface EngineLimits {
   readonly quarantineMax: number
 }
 
+/** What a broker uses. */
 export const engineLimits: EngineLimits = { leaseMs: 60_000, issuerTimeoutMs: 30_000, attemptsMax: 6, quarantineMax: 3 }

@@ -1,9 +1,12 @@
 import type { ErrorCode } from '../error.ts'
 import type { Etag, SecretId, SecretName, VersionId } from '../name.ts'
 
+/** A rotation, for life: opaque. */
 export type RotationId = string & { readonly __brand: 'RotationId' }
+/** What one request of an operator started: opaque. */
 export type OperationId = string & { readonly __brand: 'OperationId' }
 
+/** The ways of rotating, by where the overlap of old and new comes from. */
 export const strategies = [
   'generated',
   'alternating-users',
@@ -14,6 +17,7 @@ export const strategies = [
   'tls',
   'external',
 ] as const
+/** One of `strategies`. */
 export type Strategy = (typeof strategies)[number]
 
 /**
@@ -40,6 +44,7 @@ export const rotationStates = [
   'rolling-back',
   'rolled-back',
 ] as const
+/** One of `rotationStates`. */
 export type RotationState = (typeof rotationStates)[number]
 
 const ended: ReadonlySet<RotationState> = new Set(['done', 'aborted', 'rolled-back'])

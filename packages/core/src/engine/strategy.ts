@@ -19,6 +19,7 @@ export interface StrategyTraits {
 
 const usual: StrategyTraits = { overlap: null, needsIssuer: true, grace: true, byPerson: false, keySet: false, completedByApply: false }
 
+/** The traits of every strategy. */
 export const strategyTraits: Readonly<Record<Strategy, StrategyTraits>> = {
   generated: { ...usual, needsIssuer: false },
   'alternating-users': { ...usual, overlap: 'two-users' },

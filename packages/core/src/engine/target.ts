@@ -12,6 +12,7 @@ export interface Target {
   readonly settings: RotationSettings
 }
 
+/** How one secret is rotated. All times in milliseconds. */
 export interface RotationSettings {
   readonly type: string
   /** Milliseconds from one promotion to the next due time; null: not scheduled. */
