@@ -10,20 +10,20 @@ const slot = await tryStoreChecks(memoryHarness(memoryShapes.slot))
 describe('the capability table', () => {
   test('says yes where a check showed it and no where the member is absent', () => {
     const table = capabilityTable(slot)
-    expect(table).toContain('| `cas` | compare-and-set on write and delete | yes |')
-    expect(table).toContain('| `stages` | stages a version and promotes it | no |')
+    expect(table).toMatch(/^\| `cas` +\| compare-and-set on write and delete \| yes +\|$/m)
+    expect(table).toMatch(/^\| `stages` +\| stages a version and promotes it +\| no +\|$/m)
     expect(table).toContain('A value is one text or a set of fields, of at most 65536 bytes.')
   })
 
   test('says failed of a promise that was not kept', async () => {
     const ignores = storeMutants.find(mutant => mutant.title === 'ignores ifMatch')!
     const run = await tryStoreChecks(memoryHarness(memoryShapes.slot, ignores.mutate))
-    expect(capabilityTable(run)).toContain('| `cas` | compare-and-set on write and delete | **failed** |')
+    expect(capabilityTable(run)).toMatch(/^\| `cas` .*\*\*failed\*\* +\|$/m)
   })
 
   test('says untried of a promise that no check of the run touched', async () => {
     const run = await tryStoreChecks(memoryHarness(memoryShapes.slot), [slot.results[0]!.check])
-    expect(capabilityTable(run)).toContain('| `cas` | compare-and-set on write and delete | **untried** |')
+    expect(capabilityTable(run)).toMatch(/^\| `cas` .*\*\*untried\*\* +\|$/m)
   })
 
   test('names what the harness could not try', async () => {
@@ -44,7 +44,7 @@ describe('a README', () => {
   })
 
   test('differs when a cell does, and the answer carries the right one', () => {
-    expect(tableDiffers(readme.replace('| yes |', '| no |'), table)).toContain(table)
+    expect(tableDiffers(readme.replace('| yes ', '| no '), table)).toContain(table)
   })
 
   test('differs without markers, with one, and with two pairs', () => {

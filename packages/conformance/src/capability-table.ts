@@ -26,17 +26,23 @@ export function capabilityTable(run: StoreRun): string {
   const { measured, results, harness } = run
   const rows = capabilities.map(name => {
     const mine = results.filter(result => result.check.needs?.includes(name))
-    return `| \`${name}\` | ${meanings[name]} | ${verdict(measured?.capabilities.has(name) ?? false, mine)} |`
+    return [`\`${name}\``, meanings[name], verdict(measured?.capabilities.has(name) ?? false, mine)]
   })
   const untried = results.filter(result => result.status === 'untried')
   return [
-    '| Capability | It | Here |',
-    '|---|---|---|',
-    ...rows,
+    ...aligned([['Capability', 'It', 'Here'], ...rows]),
     '',
     `A value is ${formsOf(harness.forms)}, of at most ${measured?.valueBytesMax ?? 'an unknown number of'} bytes.`,
     ...untried.map(result => `Not tried: "${result.check.title}" (${result.why}).`),
   ].join('\n')
+}
+
+/** As formatters align tables, so that formatting a README does not change it. */
+function aligned(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
+  const [head = [], ...body] = rows
+  return [line(head), line(widths.map(width => '-'.repeat(width))), ...body.map(line)]
 }
 
 function verdict(has: boolean, results: readonly CheckResult[]): string {
