@@ -1,0 +1,8 @@
+export { makeApp, unaudited } from './app.ts'
+export { isToken } from './auth/token.ts'
+export { systemClock } from './clock.ts'
+export { kinds, type OpenStore } from './compose.ts'
+export { type Listening, listen } from './listen.ts'
+export { type OpenedBroker, type OpenOptions, openBroker } from './open.ts'
+export { pooledRandom } from './random.ts'
+export { makeLog, readConfig, type ServeOptions, type Serving, serve } from './serve.ts'

@@ -1,0 +1,51 @@
+import type { Server } from 'node:http'
+import { createAdaptorServer } from '@hono/node-server'
+import { limits } from '@keyturn/api'
+import type { ListenAddress } from '@keyturn/config'
+import { BrokerError } from '@keyturn/core'
+import type { App } from './app.ts'
+
+/** A server that listens. */
+export interface Listening {
+  /** `http://host:port`, with the port that was really taken. */
+  readonly address: string
+  /** Takes no new requests; resolves when the running ones are answered. */
+  stop(): Promise<void>
+}
+
+/** Serves an app over plain HTTP, with the limits of the contract. `conflict` when the address is taken. */
+export async function listen(app: App, { host, port }: ListenAddress): Promise<Listening> {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: {
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.idleTimeoutMs,
+      connectionsCheckingInterval: 2_000,
+      maxHeaderSize: 16 * 1024,
+    },
+  }) as Server // without a `createServer` of our own it is Node's http server
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', error => reject(refused(error, host, port)))
+    server.listen(port, host, resolve)
+  })
+  const bound = server.address()
+  const taken = typeof bound === 'object' && bound !== null ? bound.port : port
+  return { address: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`, stop: () => stop(server) }
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise(resolve => {
+    server.close(() => resolve())
+    server.closeIdleConnections()
+  })
+}
+
+function refused(error: Error, host: string, port: number): BrokerError {
+  const code = 'code' in error ? String(error.code) : error.name
+  const why = code === 'EADDRINUSE' ? 'another process has it' : code
+  return new BrokerError('conflict', `cannot listen on ${host}:${port}: ${why}`, {
+    hint: 'stop the other process, or choose another address with KEYTURN_LISTEN',
+    cause: error,
+  })
+}

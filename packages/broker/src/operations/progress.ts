@@ -1,0 +1,93 @@
+import { isPromoted, type Rotation } from '@keyturn/core'
+import type { Operation, OperationItem } from '@keyturn/ledger'
+
+type ItemProgress = 'running' | 'waiting' | 'done' | 'failed' | 'aborted' | 'needs_attention'
+
+const delivered: ReadonlySet<Rotation['state']> = new Set(['published', 'grace', 'revoking', 'revoked', 'proven', 'done'])
+
+/** How far one item of an operation is. It is done when promoted and published: the grace goes on after that. */
+export function itemProgress(kind: Operation['kind'], item: OperationItem): ItemProgress {
+  const { rotation } = item
+  if (rotation === null) return 'failed'
+  if (kind === 'rollback') return rollbackProgress(rotation)
+  if (delivered.has(rotation.state)) return 'done'
+  return passing(rotation)
+}
+
+function rollbackProgress(rotation: Rotation): ItemProgress {
+  if (rotation.state === 'rolled-back') return 'done'
+  // it was refused: the rotation went on as if nobody had asked
+  if (rotation.wish !== 'rollback' && rotation.state !== 'rolling-back') return 'failed'
+  return passing(rotation)
+}
+
+function passing(rotation: Rotation): ItemProgress {
+  const { state, hold, wish } = rotation
+  if (state === 'aborted') return wish === 'abort' ? 'aborted' : 'failed'
+  if (state === 'rolled-back') return 'failed'
+  if (hold?.kind === 'needs-attention') return 'needs_attention'
+  return hold?.kind === 'waiting' ? 'waiting' : 'running'
+}
+
+/** An operation as `rotation-status` shows it. */
+export function operationView(operation: Operation): object {
+  const states = operation.items.map(item => itemProgress(operation.kind, item))
+  const count = (wanted: ItemProgress) => states.filter(state => state === wanted).length
+  const open = count('running') + count('waiting') + count('needs_attention')
+  return {
+    op_id: operation.id,
+    kind: operation.kind,
+    state: overall(states),
+    total: states.length,
+    done: count('done'),
+    skipped: 0,
+    failed: count('failed') + count('aborted'),
+    started: operation.startedAt,
+    finished: open > 0 ? null : lastEnd(operation),
+    items: operation.items.map(itemView),
+  }
+}
+
+/** The word for the whole: what a person must see first comes first. */
+function overall(states: readonly ItemProgress[]): ItemProgress {
+  for (const state of ['needs_attention', 'running', 'waiting', 'failed', 'aborted'] as const) if (states.includes(state)) return state
+  return 'done'
+}
+
+function lastEnd(operation: Operation): Date {
+  const ends = operation.items.map(({ rotation }) => rotation?.finishedAt ?? rotation?.stateAt ?? operation.startedAt)
+  return ends.reduce((latest, end) => (end > latest ? end : latest), operation.startedAt)
+}
+
+function itemView({ name, rotation, error }: OperationItem): object {
+  if (rotation === null) {
+    const failure = error === null ? null : { code: error.code, detail: error.message }
+    return { name, state: null, waiting_for: null, version: null, rotation: null, delivery: null, revocation: null, error: failure }
+  }
+  const { state, version, outcome } = rotation
+  return { name, state, waiting_for: waitingFor(rotation), version, ...outcome, error: failureOf(rotation) }
+}
+
+/** What a rotation waits for, in words; null while it goes on by itself. */
+export function waitingFor({ hold }: Rotation): string | null {
+  if (hold?.kind === 'waiting') return hold.detail === undefined ? hold.for : `${hold.for}: ${hold.detail}`
+  return hold?.kind === 'needs-attention' ? `a person: ${hold.why}` : null
+}
+
+export function failureOf({ error }: Rotation): { code: string; detail: string } | null {
+  return error === null ? null : { code: error.code, detail: error.message }
+}
+
+export type RowState = 'due' | 'running' | 'waiting' | 'in_grace' | 'failed' | 'needs_attention' | 'scheduled' | 'unscheduled'
+
+/** The word for a secret in `rotation/status`. */
+export function rowState(rotation: Rotation | null, open: boolean, nextRotationAt: Date | null, now: Date): RowState {
+  if (rotation !== null && open) {
+    if (rotation.hold?.kind === 'needs-attention') return 'needs_attention'
+    if (isPromoted(rotation.state)) return 'in_grace'
+    return rotation.hold?.kind === 'waiting' ? 'waiting' : 'running'
+  }
+  if (nextRotationAt !== null && nextRotationAt <= now) return 'due'
+  if (rotation?.state === 'aborted' && rotation.wish !== 'abort') return 'failed'
+  return nextRotationAt === null ? 'unscheduled' : 'scheduled'
+}

@@ -1,0 +1,39 @@
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { BrokerError } from '@keyturn/core'
+
+/** Makes a folder that only its owner may enter, whatever the umask; one that is there is left as it is. */
+export function makePrivateFolder(folder: string): void {
+  if (existsSync(folder)) return
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  chmodSync(folder, 0o700)
+}
+
+/** A file that is there whole or not at all, whatever happens, and that only its owner may read. */
+export function writePrivate(folder: string, name: string, text: string): void {
+  const beside = join(folder, `.${name}.${process.pid}`)
+  const file = openSync(beside, 'w', 0o600)
+  try {
+    writeSync(file, `${text}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(beside, join(folder, name))
+  const entry = openSync(folder, 'r')
+  try {
+    fsyncSync(entry)
+  } finally {
+    closeSync(entry)
+  }
+}
+
+/** Refuses a file or folder that others than its owner may read or write. */
+export function mustBePrivate(path: string): void {
+  const { mode } = statSync(path)
+  if ((mode & 0o077) === 0) return
+  const wanted = statSync(path).isDirectory() ? '700' : '600'
+  throw new BrokerError('precondition_failed', `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`, {
+    hint: `chmod ${wanted} ${path}; if somebody may have read it, make new keys`,
+  })
+}

@@ -1,0 +1,56 @@
+import type { SecretName } from '@keyturn/core'
+import type { Broker } from '../broker.ts'
+import { type Exchange, type HttpContext, named, problem } from '../exchange.ts'
+import { valueAnswer } from './answer.ts'
+
+/** A read that was allowed once in this session. It holds no value: that is looked up anew each time. */
+export interface AllowedRead {
+  readonly name: SecretName
+  readonly field: string | undefined
+}
+
+const allowedMax = 4096
+
+/**
+ * The short way of reads that were asked before: a known token, a known decision and a value at hand need no look-up, only the record.
+ * Whatever is out of the ordinary goes the long way, which answers the same. A session ends, and its memory with it, when a token,
+ * the policy or what it judges changes.
+ */
+export class HotReads {
+  remember(asked: Exchange, name: SecretName, field: string | undefined): void {
+    const { reads } = asked.session
+    if (reads.size >= allowedMax) reads.clear()
+    reads.set(asked.target, { name, field })
+  }
+
+  /** The answer; undefined when this read has to go the long way. */
+  answer(broker: Broker, context: HttpContext): Promise<Response> | undefined {
+    const { incoming } = context.env
+    const { authorization, accept, 'if-none-match': condition } = incoming.headers
+    if (condition !== undefined || (accept !== undefined && accept !== '*/*' && accept !== 'application/json')) return undefined
+    const nowMs = broker.turn.nowMs()
+    const session = broker.sessions.known(authorization, nowMs)
+    const allowed = session?.reads.get(incoming.url ?? '')
+    if (session === undefined || allowed === undefined) return undefined
+    const material = broker.materials.fresh(allowed.name, nowMs)
+    if (material === undefined) return undefined
+    const { name, field } = allowed
+    const rendering = material.json(field, nowMs)
+    const requestId = broker.requestId()
+    const event = {
+      principal: session.principal.id,
+      action: 'read',
+      secret: name,
+      version: material.parts.version,
+      field: field ?? null,
+      outcome: 'allowed' as const,
+      code: null,
+      requestId,
+      source: incoming.socket.remoteAddress ?? null,
+    }
+    return broker.audit.append(event).then(
+      () => valueAnswer(rendering, requestId),
+      error => problem(named(error), requestId),
+    )
+  }
+}

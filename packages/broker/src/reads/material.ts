@@ -1,0 +1,91 @@
+import { isUtf8 } from 'node:buffer'
+import { toPlain, toWire } from '@keyturn/api'
+import type { SecretName, SecretValue, VersionId } from '@keyturn/core'
+
+export type Stage = 'current' | 'previous' | 'pending' | 'older'
+
+/** Everything that an answer about one version is made of. */
+export interface MaterialParts {
+  readonly name: SecretName
+  readonly version: VersionId
+  readonly stage: Stage
+  readonly type: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: SecretValue
+  readonly createdAt: Date
+  readonly grace: { readonly version: VersionId; readonly until: Date } | null
+  readonly rotatesAt: Date | null
+  readonly ttl: number
+  /** The section of the store it came from. */
+  readonly source: string
+  /** When the store was asked. */
+  readonly readMs: number
+}
+
+type Headers = Readonly<Record<string, string>>
+
+/** A body and its headers, made once for all who ask for the same. */
+export interface Rendering {
+  readonly body: string | Uint8Array
+  readonly etag: string
+  headers: Headers
+  /** The age in seconds that `headers` tell. */
+  age: number
+}
+
+const alwaysSame = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }
+
+/** One version as it is answered. Renderings are kept with it and go with it. */
+export class Material {
+  readonly parts: MaterialParts
+  readonly etag: string
+  readonly #renderings = new Map<string, Rendering>()
+
+  constructor(parts: MaterialParts) {
+    this.parts = parts
+    this.etag = etagOf(parts.version)
+  }
+
+  /** As JSON, whole or one field. `not_found` when there is no such field. */
+  json(field: string | undefined, nowMs: number): Rendering {
+    return this.#rendering(`j${field ?? ''}`, nowMs, () => this.#make(this.document(field), 'application/json'))
+  }
+
+  /** The bytes alone. `invalid_argument` (406) for several fields without the name of one. */
+  plain(field: string | undefined, nowMs: number): Rendering {
+    return this.#rendering(`p${field ?? ''}`, nowMs, () => {
+      const bytes = toPlain(this.parts.value, field)
+      return this.#make(bytes, isUtf8(bytes) ? 'text/plain; charset=utf-8' : 'application/octet-stream')
+    })
+  }
+
+  /** The JSON text of the answer. */
+  document(field: string | undefined): string {
+    const { name, version, stage, type, labels, value, createdAt, grace, rotatesAt, ttl } = this.parts
+    return JSON.stringify({ name, version, stage, type, labels, ...toWire(value, field), createdAt, grace, rotatesAt, ttl })
+  }
+
+  #rendering(key: string, nowMs: number, make: () => Rendering): Rendering {
+    let rendering = this.#renderings.get(key)
+    if (rendering === undefined) {
+      rendering = make()
+      this.#renderings.set(key, rendering)
+    }
+    const age = Math.max(0, Math.floor((nowMs - this.parts.readMs) / 1000))
+    if (age !== rendering.age) {
+      rendering.age = age
+      rendering.headers = { ...rendering.headers, Age: String(age) }
+    }
+    return rendering
+  }
+
+  #make(body: string | Uint8Array, contentType: string): Rendering {
+    const headers = { 'Content-Type': contentType, ...alwaysSame, ETag: this.etag, Age: '0', 'X-Keyturn-Source': this.parts.source }
+    return { body, etag: this.etag, headers, age: 0 }
+  }
+}
+
+/** The entity tag of a version: its id in quotes. What no header may hold is percent-encoded. */
+export function etagOf(version: VersionId): string {
+  return `"${version.replace(/[^\x21\x23-\x24\x26-\x7e]/gu, encodeURIComponent)}"`
+}

@@ -1,0 +1,43 @@
+import { nameInTarget, secretQuery } from '@keyturn/api'
+import type { VersionId } from '@keyturn/core'
+import { wantsPlain } from '../accept.ts'
+import { grant } from '../access.ts'
+import { query } from '../body.ts'
+import type { Broker } from '../broker.ts'
+import { type Exchange, exchange, type HttpContext } from '../exchange.ts'
+import { lists, notModified, valueAnswer } from '../reads/answer.ts'
+import type { Material } from '../reads/material.ts'
+import { readSecret, type Which } from '../reads/read.ts'
+
+export const secretsPrefix = '/v1/secrets/'
+
+/** `GET /v1/secrets/{name}`, every form of it. What was asked for in the plainest form is remembered for `HotReads`. */
+export function getSecret(broker: Broker, context: HttpContext): Promise<Response> {
+  return broker.hot.answer(broker, context) ?? longWay(broker, context)
+}
+
+function longWay(broker: Broker, context: HttpContext): Promise<Response> {
+  return exchange(broker, context, 'read', async asked => {
+    const name = nameInTarget(asked.target, secretsPrefix)
+    asked.secret = name
+    const { stage = 'current', version, field } = query(context, secretQuery)
+    asked.field = field ?? null
+    asked.version = version ?? null
+    asked.action = stage === 'pending' ? 'stage' : 'read'
+    const granted = await grant(broker, asked.session.principal, asked.action === 'stage' ? 'stage' : 'read', name)
+    const which: Which = version === undefined ? { stage } : { version: version as VersionId } // any text may be an id
+    const material = await readSecret(broker, granted, which)
+    asked.version = material.parts.version
+    const plain = wantsPlain(context.env.incoming.headers.accept)
+    if (!plain && version === undefined && stage === 'current') broker.hot.remember(asked, name, field)
+    return answer(broker, context, asked, material, plain)
+  })
+}
+
+function answer(broker: Broker, context: HttpContext, asked: Exchange, material: Material, plain: boolean): Response {
+  const nowMs = broker.clock.now().getTime()
+  const field = asked.field ?? undefined
+  const rendering = plain ? material.plain(field, nowMs) : material.json(field, nowMs)
+  if (lists(context.env.incoming.headers['if-none-match'], rendering.etag)) return notModified(rendering, asked.requestId)
+  return valueAnswer(rendering, asked.requestId)
+}

@@ -1,0 +1,119 @@
+import { BrokerError, dueTime, isOver, type LedgerVersion } from '@keyturn/core'
+import type { SecretRow } from '@keyturn/ledger'
+import type { Broker } from './broker.ts'
+import type { Entry } from './catalog.ts'
+import { named } from './exchange.ts'
+import { openRotation } from './operations/start.ts'
+import { settle } from './writes/write.ts'
+
+const retryMs = 60_000
+const dueRows = 200
+
+/**
+ * Brings the ledger in line with the config at start: a row for every secret that the config names, a due time for those with a schedule,
+ * a first rotation for those that are to be made. What a store keeps us from doing now is left, and named in the answer for the next try.
+ */
+export async function align(broker: Broker, entries: readonly Entry[]): Promise<readonly Entry[]> {
+  const left: Entry[] = []
+  for (const entry of entries) {
+    try {
+      await alignOne(broker, entry)
+    } catch (error) {
+      broker.log.warn(
+        { secret: entry.name, store: entry.section.name, code: named(error).code },
+        'a secret could not be looked at; it will be tried again',
+      )
+      left.push(entry)
+    }
+  }
+  return left
+}
+
+async function alignOne(broker: Broker, entry: Entry): Promise<void> {
+  const { strategy, built, every, makeAtStart } = entry.config
+  const row = await broker.ledger.secrets.ensure(entry.name)
+  if (row.rotation !== null && !isOver(row.rotation.state)) return
+  if (strategy === null || !built) return unschedule(broker, row)
+  if (makeAtStart && !(await exists(entry))) {
+    const wish = { reason: 'first version', mode: 'normal', graceOverrideMs: null, trigger: 'first' } as const
+    await openRotation(broker, entry, row.id, wish, null)
+    return
+  }
+  if (every === null) return unschedule(broker, row)
+  await reschedule(broker, entry, row, every.ms)
+}
+
+async function unschedule(broker: Broker, row: SecretRow): Promise<void> {
+  if (row.nextRotationAt !== null) await broker.ledger.secrets.schedule(row.id, null)
+}
+
+/** Due by its last promotion and the period of today's config; what was put off after a failure stays put off. */
+async function reschedule(broker: Broker, entry: Entry, row: SecretRow, everyMs: number): Promise<void> {
+  const since = promotedAt(await broker.journal.versions(row.id)) ?? (await madeAt(entry))
+  if (since === null) return unschedule(broker, row)
+  const due = dueTime(since, everyMs, row.id)
+  const putOff = row.rotation?.state === 'aborted' && row.nextRotationAt !== null && row.nextRotationAt > due
+  if (!putOff && row.nextRotationAt?.getTime() !== due.getTime()) await broker.ledger.secrets.schedule(row.id, due)
+}
+
+function promotedAt(versions: readonly LedgerVersion[]): Date | null {
+  const supersededAt = versions.map(version => version.supersededAt?.getTime() ?? 0)
+  const current = versions.find(version => version.label === 'current')
+  if (current === undefined) return null
+  return new Date(Math.max(current.createdAt.getTime(), ...supersededAt))
+}
+
+async function madeAt(entry: Entry): Promise<Date | null> {
+  try {
+    return (await entry.section.ask(store => store.read(entry.path))).createdAt
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'not_found') return null
+    throw error
+  }
+}
+
+async function exists(entry: Entry): Promise<boolean> {
+  return (await madeAt(entry)) !== null
+}
+
+/** Opens a rotation for every secret that is due. One that cannot be opened is put off and stops no other. */
+export async function openDue(broker: Broker): Promise<void> {
+  for (const row of await broker.ledger.secrets.due(dueRows)) {
+    const entry = broker.catalog.find(row.name)
+    try {
+      if (entry === null || entry.config.strategy === null || !entry.config.built) await broker.ledger.secrets.schedule(row.id, null)
+      else
+        await openRotation(broker, entry, row.id, { reason: 'schedule', mode: 'normal', graceOverrideMs: null, trigger: 'schedule' }, null)
+    } catch (error) {
+      const { code, retryAfterMs = retryMs } = named(error)
+      broker.log.warn({ secret: row.name, code }, 'a rotation that is due could not be opened')
+      const now = await broker.ledger.now()
+      await broker.ledger.secrets.schedule(row.id, new Date(now.getTime() + retryAfterMs))
+    }
+  }
+}
+
+/** Settles the writes that a process left behind when it died, by looking at the store. */
+export async function settleWrites(broker: Broker): Promise<void> {
+  for (const intent of await broker.ledger.secrets.unfinishedWrites()) {
+    const row = await broker.ledger.secrets.byId(intent.secretId)
+    const entry = row === null ? null : broker.catalog.find(row.name)
+    if (row === null || entry === null) continue
+    try {
+      const made = await broker.turns.run(row.name, () => entry.section.ask(store => settle(broker, store, entry, intent)))
+      await broker.audit.append({
+        principal: 'keyturn',
+        action: 'write.settled',
+        secret: row.name,
+        version: made?.version ?? null,
+        field: null,
+        outcome: made === null ? 'failed' : 'allowed',
+        code: made === null ? 'unavailable' : null,
+        requestId: null,
+        source: null,
+      })
+    } catch (error) {
+      broker.log.warn({ secret: row.name, code: named(error).code }, 'a write that was cut off could not be settled yet')
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import type { Broker } from './broker.ts'
+import type { Entry } from './catalog.ts'
+import { named } from './exchange.ts'
+import { OutboxCarrier } from './outbox.ts'
+import { align, openDue, settleWrites } from './schedule.ts'
+
+const slotsMax = 8
+/** The shortest pause between two looks: what is overdue and cannot be taken must not keep the processor busy. */
+const pauseMinMs = 100
+const retryAlignMs = 15_000
+
+/**
+ * Rotates what is due, in the process of the broker. It sleeps until the next deadline of the ledger, `scanMs` at most, or until it is woken.
+ * Whatever one item does, the loop goes on; the next look begins where the ledger says.
+ */
+export class Worker {
+  readonly #broker: Broker
+  readonly #scanMs: number
+  readonly #holder: string
+  readonly #carrier: OutboxCarrier
+  readonly #stop = new AbortController()
+  readonly #slots = new Set<Promise<void>>()
+  #unaligned: readonly Entry[]
+  #alignAgainMs = 0
+  #loop: Promise<void> | null = null
+  #woken = false
+  #rouse: () => void = () => undefined
+  #nextScan: Date | null = null
+
+  constructor(broker: Broker, options: { readonly scanMs: number; readonly holder: string }) {
+    this.#broker = broker
+    this.#scanMs = options.scanMs
+    this.#holder = options.holder
+    this.#carrier = new OutboxCarrier(broker)
+    this.#unaligned = broker.catalog.named().flatMap(name => broker.catalog.find(name) ?? [])
+  }
+
+  get nextScan(): Date | null {
+    return this.#nextScan
+  }
+
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  /** Something may be due now. */
+  wake(): void {
+    this.#woken = true
+    this.#rouse()
+  }
+
+  /** Lets running rotations come to their next durable step, and takes no new ones. Resolves when all have, or after `withinMs`. */
+  async stop(withinMs: number): Promise<void> {
+    this.#stop.abort()
+    this.#rouse()
+    const finished = Promise.all([this.#loop, ...this.#slots])
+    let cancel: () => void = () => undefined
+    const late = new Promise<void>(resolve => {
+      cancel = this.#broker.clock.after(withinMs, resolve)
+    })
+    await Promise.race([finished, late])
+    cancel()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      this.#woken = false
+      await this.#try('settle', () => settleWrites(this.#broker))
+      await this.#try('align', () => this.#align())
+      await this.#try('due', () => openDue(this.#broker))
+      this.#fill()
+      await this.#try('outbox', () => this.#carrier.carry())
+      await this.#sleep()
+    }
+  }
+
+  /** What fails here fails again in a moment, and is said each time. */
+  async #try(what: string, act: () => Promise<void>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#broker.log.error({ what, code: named(error).code }, 'the worker could not do a part of its round')
+    }
+  }
+
+  async #align(): Promise<void> {
+    const nowMs = this.#broker.clock.now().getTime()
+    if (this.#unaligned.length === 0 || nowMs < this.#alignAgainMs) return
+    this.#unaligned = await align(this.#broker, this.#unaligned)
+    this.#alignAgainMs = nowMs + retryAlignMs
+  }
+
+  #fill(): void {
+    while (this.#slots.size < slotsMax && !this.#stop.signal.aborted) {
+      const slot: Promise<void> = this.#work().finally(() => this.#slots.delete(slot))
+      this.#slots.add(slot)
+    }
+  }
+
+  /** Takes one rotation after another as far as they go, until none is due. */
+  async #work(): Promise<void> {
+    const { engine, log } = this.#broker
+    try {
+      while (!this.#stop.signal.aborted) {
+        const rotation = await engine.runOne({ holder: this.#holder, signal: this.#stop.signal })
+        if (rotation === null) return
+        const { id, secret, state, hold, error } = rotation
+        log.info({ rotation: id, secret, state, hold: hold?.kind, code: error?.code }, 'rotation')
+        await this.#carrier.carry()
+        // its next deadline may be nearer than the one that the loop sleeps for
+        this.wake()
+      }
+    } catch (error) {
+      // `conflict` is a lease that somebody else has now: theirs to go on with
+      log.warn({ code: named(error).code }, 'a rotation was left where it stood')
+    }
+  }
+
+  async #sleep(): Promise<void> {
+    const { clock, ledger } = this.#broker
+    const now = clock.now().getTime()
+    const deadline = await ledger.nextDeadline().catch(() => null)
+    const untilMs = Math.min(this.#scanMs, deadline === null ? this.#scanMs : deadline.getTime() - now)
+    const again = this.#unaligned.length === 0 ? untilMs : Math.min(untilMs, this.#alignAgainMs - now)
+    if (this.#woken || this.#stop.signal.aborted) return
+    const pauseMs = Math.max(pauseMinMs, again)
+    this.#nextScan = new Date(now + pauseMs)
+    await new Promise<void>(resolve => {
+      const cancel = clock.after(pauseMs, resolve)
+      this.#rouse = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+}

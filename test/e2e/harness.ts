@@ -1,0 +1,110 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { type Serving, serve } from '@keyturn/broker'
+
+/** A folder with a config and its files, gone at the end. */
+export class Place {
+  readonly folder = mkdtempSync(join(tmpdir(), 'keyturn-e2e-'))
+
+  write(name: string, text: string): string {
+    const path = join(this.folder, name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text, { mode: 0o600 })
+    return path
+  }
+
+  read(name: string): string {
+    return readFileSync(join(this.folder, name), 'utf8')
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+export interface Asked {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // what a test expects of a body is said by the test
+  readonly body: any
+}
+
+/** A broker in this process, asked over real HTTP on a free port of the loopback. */
+export class Running {
+  readonly place: Place
+  readonly serving: Serving
+  readonly token: string
+
+  constructor(place: Place, serving: Serving) {
+    this.place = place
+    this.serving = serving
+    this.token = readFileSync(serving.tokenFile, 'utf8').trim()
+  }
+
+  async ask(
+    method: string,
+    target: string,
+    options: { token?: string | null; body?: unknown; headers?: Record<string, string> } = {},
+  ): Promise<Asked> {
+    const { token = this.token, body, headers = {} } = options
+    const response = await fetch(`${this.serving.address}${target}`, {
+      method,
+      headers: {
+        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : undefined,
+    }
+  }
+
+  /** A token of a role. */
+  async tokenOf(role: string, name?: string): Promise<string> {
+    const made = await this.ask('POST', '/admin/v1/tokens', { body: { role, ttl: 3600, ...(name === undefined ? {} : { name }) } })
+    if (made.status !== 201) throw new Error(`no token of ${role}: ${made.text}`)
+    return made.body.token
+  }
+
+  /** The audit file as it is on the disk now. */
+  audit(): any[] {
+    return this.place
+      .read('data/audit.jsonl')
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => JSON.parse(line))
+  }
+
+  async stop(): Promise<void> {
+    await this.serving.stop()
+  }
+}
+
+/** Starts a broker on `keyturn.yaml` of a place. */
+export async function start(place: Place, env: Record<string, string> = {}): Promise<Running> {
+  const serving = await serve({
+    config: join(place.folder, 'keyturn.yaml'),
+    cwd: place.folder,
+    env: { KEYTURN_LISTEN: '127.0.0.1:0', KEYTURN_DATA: join(place.folder, 'data'), KEYTURN_LOG_LEVEL: 'silent', ...env },
+  })
+  return new Running(place, serving)
+}
+
+/** Waits until something holds, and fails after a while. */
+export async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined, withinMs = 15_000): Promise<T> {
+  const end = performance.now() + withinMs
+  for (;;) {
+    const found = await look()
+    if (found !== undefined) return found
+    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
