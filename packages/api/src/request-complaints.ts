@@ -14,11 +14,14 @@ export function requestComplaints(error: { readonly issues: readonly Issue[] }):
 function complaints(issue: Issue, outer: readonly PropertyKey[]): readonly RequestComplaint[] {
   const path = [...outer, ...issue.path]
   if (issue.code === 'invalid_union') {
-    const nearest = [...issue.errors].sort((a, b) => a.length - b.length)[0] ?? []
+    // the form that went furthest in is the one that was meant
+    const nearest = [...issue.errors].sort((a, b) => depth(b) - depth(a) || a.length - b.length)[0] ?? []
     if (nearest.length > 0) return nearest.flatMap(inner => complaints(inner, path))
   }
   return [{ path: written(path), message: messageOf(issue) }]
 }
+
+const depth = (issues: readonly Issue[]) => Math.max(0, ...issues.map(issue => issue.path.length))
 
 function messageOf(issue: Issue): string {
   switch (issue.code) {

@@ -117,7 +117,7 @@ describe('against the reference', () => {
         if (policy.decide(principal, action, target).allowed) expect(policy.mayAny(principal, action)).toBe(true)
       }
     }
-    fc.assert(fc.property(policyForm, questions, check), { numRuns: 2000, seed: 2 })
+    fc.assert(fc.property(policyForm, questions, check), { numRuns: 1000, seed: 2 })
   })
 })
 
@@ -138,7 +138,7 @@ describe('changes that must not change', () => {
     fc.assert(
       fc.property(policyForm, rule, questions, (form, more, asked) => same(form, added(form, more), asked, (was, is) => was || !is)),
       {
-        numRuns: 2000,
+        numRuns: 1000,
         seed: 3,
       },
     )
@@ -152,7 +152,7 @@ describe('changes that must not change', () => {
     fc.assert(
       fc.property(policyForm, rule, questions, (form, more, asked) => same(form, added(form, more), asked, (was, is) => is || !was)),
       {
-        numRuns: 2000,
+        numRuns: 1000,
         seed: 4,
       },
     )
@@ -170,7 +170,7 @@ describe('changes that must not change', () => {
     fc.assert(
       fc.property(policyForm, questions, (form, asked) => same(form, turned(form), asked, (was, is) => was === is)),
       {
-        numRuns: 2000,
+        numRuns: 1000,
         seed: 5,
       },
     )
@@ -187,6 +187,6 @@ describe('changes that must not change', () => {
         expect(young.decide(principal, action, moved).allowed).toBe(old.decide(principal, action, target).allowed)
       }
     }
-    fc.assert(fc.property(policyForm, questions, check), { numRuns: 2000, seed: 6 })
+    fc.assert(fc.property(policyForm, questions, check), { numRuns: 1000, seed: 6 })
   })
 })
