@@ -18,7 +18,7 @@ export function postgresAddress(text: string): PoolConfig {
     database: decodeURIComponent(url.pathname.slice(1)) || get('dbname') || 'postgres',
     ...(url.username === '' ? {} : { user: decodeURIComponent(url.username) }),
     ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-    ssl: tls(get('sslmode') ?? (isHere(host) ? 'disable' : 'verify-full'), host, get('sslrootcert')),
+    ssl: tls(get('sslmode') ?? (isHere(host) ? 'disable' : 'verify-full'), get('sslrootcert')),
     application_name: get('application_name') ?? 'keyturn',
   }
 }
@@ -36,18 +36,17 @@ function parsed(text: string): URL {
 const isHere = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
-function tls(mode: string, host: string, rootFile: string | undefined): PoolConfig['ssl'] {
+function tls(mode: string, rootFile: string | undefined): PoolConfig['ssl'] {
   const ca = rootFile === undefined || rootFile === 'system' ? {} : { ca: readFileSync(rootFile, 'utf8') }
-  const servername = isIP(host) === 0 ? { servername: host } : {}
   switch (mode) {
     case 'disable':
       return false
     case 'require':
-      return { ...ca, rejectUnauthorized: rootFile !== undefined, checkServerIdentity: () => undefined, ...servername }
+      return { ...ca, rejectUnauthorized: rootFile !== undefined, checkServerIdentity: () => undefined }
     case 'verify-ca':
-      return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined, ...servername }
+      return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined }
     case 'verify-full':
-      return { ...ca, rejectUnauthorized: true, ...servername }
+      return { ...ca, rejectUnauthorized: true }
     default:
       throw new BrokerError('invalid_argument', `sslmode ${JSON.stringify(mode)} of broker.ledger promises nothing`, {
         hint: 'write disable, require, verify-ca or verify-full (the default)',
