@@ -27,7 +27,7 @@ export interface Asked {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  // what a test expects of a body is said by the test
+  // biome-ignore lint/suspicious/noExplicitAny: what a test expects of a body is said by the test
   readonly body: any
 }
 
@@ -75,6 +75,7 @@ export class Running {
   }
 
   /** The audit file as it is on the disk now. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
   audit(): any[] {
     return this.place
       .read('data/audit.jsonl')

@@ -64,9 +64,9 @@ export function makeApp(broker: Broker): App {
   return app
 }
 
-/** As the router writes it: a name is the rest of the path, which is cut from the raw target later. */
+/** As the router writes it: a name is the rest of the path, and not empty (`*` would match nothing too); it is cut from the raw target later. */
 function patternOf(path: string): string {
-  return path.replace(/\{(name|secret_id)\}$/, '*').replace(/\{(\w+)\}/g, ':$1')
+  return path.replace(/\{(name|secret_id)\}$/, ':rest{.+}').replace(/\{(\w+)\}/g, ':$1')
 }
 
 const patterns = Object.values(routes).map(route => ({
