@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, constants } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { delimiter, join } from 'node:path'
+
+const startMs = 30_000
+const stopMs = 10_000
+const rootToken = 'root-token-for-tests'
+
+/** A Vault-compatible server in dev mode: data in memory, unsealed, KV v2 at `secret/`, on a free port of the loopback. */
+export interface OpenBao {
+  readonly url: string
+  readonly rootToken: string
+  /** As the server tells it: `2.6.2`. */
+  readonly version: string
+  /** One request as root, for setting things up; answers the JSON, undefined for 204. Fails on any other status than 2xx. */
+  api(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object): Promise<unknown>
+  stop(): Promise<void>
+}
+
+/** The binary: `KEYTURN_TEST_BAO`, else `bao` or `vault` on PATH; undefined when there is none. */
+export async function findOpenBao(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
+  const named = env.KEYTURN_TEST_BAO
+  const folders = (env.PATH ?? '').split(delimiter).filter(folder => folder !== '')
+  const candidates = named === undefined ? ['bao', 'vault'].flatMap(name => folders.map(folder => join(folder, name))) : [named]
+  for (const file of candidates) {
+    const runs = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (runs) return file
+  }
+  return undefined
+}
+
+/** Starts the binary and waits until it answers. Its own configuration and environment are not used. */
+export async function startOpenBao(binary: string): Promise<OpenBao> {
+  const url = `http://127.0.0.1:${await freePort()}`
+  const listen = `-dev-listen-address=${new URL(url).host}`
+  const child = spawn(binary, ['server', '-dev', `-dev-root-token-id=${rootToken}`, listen, '-dev-no-store-token'], {
+    env: { PATH: process.env.PATH, HOME: '/nonexistent' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let complaints = ''
+  child.stderr.on('data', (text: Buffer) => {
+    complaints = (complaints + text.toString()).slice(-2_000)
+  })
+  const version = await answers(url, child, () => complaints)
+  return { url, rootToken, version, api: (method, path, body) => api(url, method, path, body), stop: () => stop(child) }
+}
+
+async function answers(url: string, child: ChildProcess, complaints: () => string): Promise<string> {
+  const until = Date.now() + startMs
+  while (Date.now() < until) {
+    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${complaints()}`)
+    const health = await fetch(`${url}/v1/sys/health`).catch(() => undefined)
+    if (health?.ok) return String(((await health.json()) as { version: unknown }).version)
+    await new Promise(resolve => setTimeout(resolve, 100))
+  }
+  await stop(child)
+  throw new Error(`the server did not answer within ${startMs} ms: ${complaints()}`)
+}
+
+async function api(url: string, method: string, path: string, body?: object): Promise<unknown> {
+  const answer = await fetch(`${url}/v1/${path}`, {
+    method,
+    headers: { 'x-vault-token': rootToken, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill('SIGTERM')
+  const kill = setTimeout(() => child.kill('SIGKILL'), stopMs)
+  await ended
+  clearTimeout(kill)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
