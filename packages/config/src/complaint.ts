@@ -40,16 +40,19 @@ export function renderComplaint(complaint: Complaint): string {
 export class Complaints {
   readonly #found: Complaint[] = []
   readonly #files: string[] = []
-  readonly #values = new Map<string, string>()
+  readonly #values = new Map<string, { readonly variable: string; readonly places: Set<string> }>()
 
   /** Fixes the order of the files in the report. */
   addFile(file: string): void {
     if (!this.#files.includes(file)) this.#files.push(file)
   }
 
-  /** Keeps a variable's value out of every complaint, whoever words it: its name stands there instead. */
-  hide(variable: string, value: string): void {
-    if (value !== '' && !this.#values.has(value)) this.#values.set(value, `\${${variable}}`)
+  /** Keeps a variable's value out of every complaint, whoever words it: its name stands there instead. `at` is where it was put in. */
+  hide(variable: string, value: string, at: Position): void {
+    if (value === '') return
+    const hidden = this.#values.get(value) ?? { variable: `\${${variable}}`, places: new Set() }
+    hidden.places.add(placeKey(at))
+    this.#values.set(value, hidden)
   }
 
   error(at: Position, path: string, message: string, remedy: string): void {
@@ -79,8 +82,8 @@ export class Complaints {
     const seen = new Set<string>()
     const hidden = this.#found.map(complaint => ({
       ...complaint,
-      message: this.#withoutValues(complaint.message),
-      remedy: this.#withoutValues(complaint.remedy),
+      message: this.#withoutValues(complaint.message, complaint.at),
+      remedy: this.#withoutValues(complaint.remedy, complaint.at),
     }))
     return hidden.sort(order).filter(complaint => {
       const line = renderComplaint(complaint)
@@ -90,21 +93,26 @@ export class Complaints {
     })
   }
 
-  #withoutValues(text: string): string {
+  #withoutValues(text: string, at: Position): string {
     // the longest first: one value may hold another
     const values = [...this.#values].sort(([a], [b]) => b.length - a.length)
-    return values.reduce((shown, [value, variable]) => replaceValue(shown, value, variable), text)
+    return values.reduce((shown, [value, { variable, places }]) => {
+      if (value.length >= shortBelow) return shown.replaceAll(value, () => variable)
+      return places.has(placeKey(at)) ? replaceWord(shown, value, variable) : shown
+    }, text)
   }
 }
 
-const wholeWordBelow = 4
+// a value of a few letters is part of every other word: it is looked for only where it was put in, and as a word
+const shortBelow = 4
 
-// a value of a few letters is in every other word: it is replaced only where it stands alone
-function replaceValue(text: string, value: string, variable: string): string {
-  if (!text.includes(value)) return text
-  if (value.length >= wholeWordBelow) return text.replaceAll(value, () => variable)
+function replaceWord(text: string, value: string, variable: string): string {
   const escaped = value.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   return text.replace(new RegExp(`(?<![\\p{L}\\p{N}{_])${escaped}(?![\\p{L}\\p{N}}_])`, 'gu'), () => variable)
+}
+
+function placeKey(at: Position): string {
+  return `${at.line}:${at.column}:${at.file}`
 }
 
 function compare(a: string, b: string): number {

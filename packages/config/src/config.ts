@@ -39,6 +39,7 @@ export interface BrokerSettings {
   /** postgres://...; null: embedded in `data`. */
   readonly ledger: string | null
   readonly keys: z.output<typeof keysSchema>
+  readonly limits: { readonly valueBytes: number; readonly bodyBytes: number }
   readonly allow: readonly Allowance[]
 }
 

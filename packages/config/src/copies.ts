@@ -2,6 +2,7 @@ import type { SecretName } from '@keyturn/core'
 import type { Complaints } from './complaint.ts'
 import type { Config, SecretConfig } from './config.ts'
 import { formatDuration } from './duration.ts'
+import type { ReadCopy } from './sections.ts'
 import { type Mapping, nodeAt, type Path, placeOf, renderPath, type Tree } from './tree.ts'
 
 /** What a kubelet takes to show a changed object to its pods, and how far clocks may be apart. */
@@ -10,14 +11,14 @@ const spreadMs = 160_000
 /** Refuses copies of names that nobody keeps, and warns of a grace that ends before a copy can have arrived. */
 export function checkCopies(
   root: Mapping,
-  config: Pick<Config, 'publish' | 'stores' | 'find'>,
+  copies: readonly ReadCopy[],
+  config: Pick<Config, 'stores' | 'find'>,
   incomplete: boolean,
   complaints: Complaints,
 ): void {
   const list = root.entries.get('publish')?.value
-  // a copy that was refused is not in the list, so that places would not fit
-  if (list?.kind !== 'sequence' || list.items.length !== config.publish.length) return
-  for (const [index, copy] of config.publish.entries()) {
+  if (list === undefined) return
+  for (const { index, copy } of copies) {
     const tell = new CopyTeller(list, index, complaints)
     if (copy.to !== 'kubernetes' && !config.stores.has(copy.to) && !incomplete) {
       tell.error(['to'], 'no store has this name', 'write kubernetes, or the name of a store section')

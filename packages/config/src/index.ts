@@ -5,7 +5,7 @@ export { type DescribedFigure, type DescribedSecret, describeConfig } from './de
 export { formatDuration, parseDuration } from './duration.ts'
 export type { FileReader } from './include.ts'
 export type { Environment } from './interpolate.ts'
-export { configSchema, type JsonSchema } from './json-schema.ts'
+export { configJsonSchema, type JsonSchema } from './json-schema.ts'
 export * from './kind.ts'
 export type { ListenAddress } from './leaves.ts'
 export { type LoadOptions, loadConfig } from './load.ts'

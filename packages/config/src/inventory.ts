@@ -81,7 +81,8 @@ function placeOf(entries: readonly PathEntry[], complaints: Complaints): Kept['p
   if (first === undefined) return undefined
   for (const entry of entries.slice(1)) {
     if (entry.path === first.path) continue
-    const message = `two secrets have the name ${entry.shown}; first at ${place(first.at)}`
+    const both = `${JSON.stringify(first.shownPath)} and ${JSON.stringify(entry.shownPath)}`
+    const message = `two secrets have the name ${entry.shown}: ${both}; first at ${place(first.at)}`
     complaints.error(entry.at, entry.where, message, 'write another name: in one of them')
   }
   const fields = entries.filter(entry => entry.path === first.path).flatMap(entry => entry.key ?? [])

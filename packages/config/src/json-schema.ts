@@ -14,7 +14,7 @@ import { alertsSchema, auditSchema, metricsSchema } from './schema/watching.ts'
 export type JsonSchema = Readonly<Record<string, unknown>>
 
 /** The JSON Schema of a config with these kinds of stores, for editors; made from the types that read the config. Always the same text. */
-export function configSchema(kinds: Kinds): JsonSchema {
+export function configJsonSchema(kinds: Kinds): JsonSchema {
   const names = Object.keys(kinds).sort()
   const sections = names.flatMap(name => {
     const kind = kinds[name]

@@ -47,6 +47,8 @@ class Teller {
     const found = nodeAt(this.#root, path)
     if (found?.node.kind === 'scalar' && found.node.broken) return
     if (issue.code === 'unrecognized_keys') return this.#unknownKeys(issue.keys, path)
+    const words = discriminatorWords(issue)
+    if (words !== undefined) return this.#discriminator(path, words, found?.node)
     if (found === undefined) return this.#missing(path)
     if (isNothing(found.node)) return this.#say(path, found.keyAt, 'has no value', this.#expected(path, 'or remove the key'))
     if (issue.code === 'invalid_key') return this.#say(path, found.keyAt, 'a key that is refused here', firstMessage(issue.issues))
@@ -61,8 +63,8 @@ class Teller {
       const params = issue.params as Partial<LeafParams> | undefined
       const shown = scalar === undefined || scalar.interpolated ? undefined : scalar.source
       const remedy = params?.remedy?.(shown) ?? this.#expected(path)
-      // our own leaves say what a text is not; a schema of an adapter has sentences of its own
-      const subject = scalar === undefined ? '' : `${shownText(scalar)}${params?.remedy === undefined ? ': ' : ' is '}`
+      // a leaf says what its text is not; anything else is a sentence of its own
+      const subject = scalar === undefined ? '' : `${shownText(scalar)}${issue.message.startsWith('not ') ? ' is ' : ': '}`
       return this.#say(path, at, `${subject}${withoutValue(issue.message, scalar)}`, remedy)
     }
     if (issue.code === 'invalid_value') {
@@ -74,21 +76,27 @@ class Teller {
     if (issue.code === 'too_small' || issue.code === 'too_big') {
       return this.#say(path, at, `${describe(node)} is ${issue.code === 'too_small' ? 'too small' : 'too large'}`, boundRemedy(issue))
     }
-    this.#say(path, at, `${describe(node)} has a wrong form`, this.#expected(path))
+    this.#say(path, at, `${describe(node)} has a wrong form`, ownSentence(issue.message, scalar) ?? this.#expected(path))
   }
 
   #unknownKeys(keys: readonly string[], path: Path): undefined {
-    const owner = nodeAt(this.#root, path)?.node
-    const schema = this.#schemaAt(path)
-    const branch = owner?.kind === 'mapping' ? branchFor(schema, owner) : bare(schema)
-    const definition = branch._zod.def
-    const own = definition.type === 'object' ? Object.keys(definition.shape) : []
+    const own = Object.keys(this.#shapeAt(path))
     const known = path.length === 0 ? [...new Set([...own, ...this.#alsoKnown])] : own
     for (const key of keys) this.#say([...path, key], placeOf(this.#root, [...path, key]), 'unknown key', instead(key, known))
   }
 
   #missing(path: Path): undefined {
+    const owner = nodeAt(this.#root, path.slice(0, -1))?.node
+    const unknown =
+      owner?.kind === 'mapping' ? [...owner.entries.keys()].filter(key => !Object.hasOwn(this.#shapeAt(path.slice(0, -1)), key)) : []
+    // a misspelt key is told as such, and is not missing as well
+    if (unknown.some(key => nearest(key, [String(path.at(-1))]) !== undefined)) return
     this.#say(path, placeOf(this.#root, path.slice(0, -1)), 'is missing', this.#expected(path))
+  }
+
+  #discriminator(path: Path, words: readonly string[], node: Tree | undefined): undefined {
+    if (node === undefined) return this.#say(path, placeOf(this.#root, path.slice(0, -1)), 'is missing', `write ${oneOf(words)}`)
+    this.#say(path, node.at, `${describe(node)} is not known here`, wordRemedy(node.kind === 'scalar' ? node : undefined, words))
   }
 
   #union(issue: Extract<Issue, { code: 'invalid_union' }>, path: Path, node: Tree): undefined {
@@ -115,6 +123,14 @@ class Teller {
     return schema
   }
 
+  /** The members that a map at this path may have. */
+  #shapeAt(path: Path): Readonly<Record<string, unknown>> {
+    const owner = nodeAt(this.#root, path)?.node
+    const schema = this.#schemaAt(path)
+    const { def } = (owner?.kind === 'mapping' ? branchFor(schema, owner) : bare(schema))._zod
+    return def.type === 'object' ? def.shape : {}
+  }
+
   #expected(path: Path, more = ''): string {
     const schema = this.#schemaAt(path)
     return `write ${expectation(schema)}${more === '' ? '' : `, ${more}`}`
@@ -138,10 +154,21 @@ function describe(node: Tree): string {
   return node.plain || node.interpolated ? shownText(node) : `the quoted text ${shownText(node)}`
 }
 
+// zod adds the words it would have taken to the issue, and does not say so in its type
+function discriminatorWords(issue: Issue): readonly string[] | undefined {
+  return issue.code === 'invalid_union' && 'options' in issue && Array.isArray(issue.options) ? issue.options.map(String) : undefined
+}
+
 function fits(option: z.core.$ZodTypes, node: Tree): boolean {
   const type = option._zod.def.type
   if (node.kind === 'sequence') return type === 'array'
   return node.kind === 'mapping' ? type === 'object' || type === 'record' : type !== 'array' && type !== 'object' && type !== 'record'
+}
+
+// what an adapter says of a form that it wants is better than anything that can be said here
+function ownSentence(message: string, scalar: Scalar | undefined): string | undefined {
+  const own = withoutValue(message, scalar)
+  return own === message && !/^(Invalid|Too) /.test(message) ? message : undefined
 }
 
 // a schema of an adapter may quote the value it refuses; where a variable was put in, its sentence is not passed on
@@ -192,16 +219,22 @@ function expectation(schema: z.core.$ZodType): string {
   const meta = metaOf(schema)
   if (meta !== undefined) {
     const example = exampleOf(meta)
-    return `${meta.description ?? 'a value'}${example === undefined ? '' : `, such as ${example}`}`
+    return `${asPhrase(meta.description ?? 'a value')}${example === undefined ? '' : `, such as ${example}`}`
   }
   const options = optionsOf(schema)
   if (options.length > 1) return [...new Set(options.map(expectation))].join(' or ')
-  const type = bare(schema)._zod.def.type
+  const definition = bare(schema)._zod.def
+  const { type } = definition
+  if (type === 'string' && 'format' in definition && definition.format === 'url') return 'a URL, such as https://example.com'
   return type === 'object' || type === 'record'
     ? `a map: ${memberList(schema)}`
     : type === 'array'
       ? `a list: [${itemWord(schema)}]`
       : typeWord(type)
+}
+
+function asPhrase(description: string): string {
+  return description.replace(/\.$/, '').replace(/^[A-Z](?=[a-z ])/, letter => letter.toLowerCase())
 }
 
 function memberList(schema: z.core.$ZodType): string {

@@ -11,7 +11,7 @@ export interface LeafParams {
 /** A leaf that is read from text by a function; what the function refuses is answered with `message` and `remedy`. */
 function leaf<T>(
   read: (text: string) => T | undefined,
-  message: string,
+  message: string | ((text: string) => string),
   params: LeafParams,
   meta: { description: string; examples: string[]; pattern?: string },
 ) {
@@ -20,7 +20,8 @@ function leaf<T>(
     .transform((text, context): T => {
       const value = read(text)
       if (value !== undefined) return value
-      context.issues.push({ code: 'custom', input: text, message, params: { ...params } })
+      const said = typeof message === 'string' ? message : message(text)
+      context.issues.push({ code: 'custom', input: text, message: said, params: { ...params } })
       return z.NEVER
     })
     .meta(meta)
@@ -43,7 +44,7 @@ export const duration = () =>
 export const period = () =>
   leaf(
     text => durationMs(text) || undefined,
-    'not a duration of at least a second',
+    text => (durationMs(text) === 0 ? 'not above zero' : 'not a duration'),
     { remedy: source => (source !== undefined && durationMs(source) === 0 ? 'write at least 1s' : durationRemedy(source)) },
     { description: 'a duration of at least a second', examples: ['30d', '1h30m'], pattern: durationPattern },
   )

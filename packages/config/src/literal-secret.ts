@@ -5,11 +5,11 @@ const secretKeys =
   /^(token|password|passphrase|secret|secretId|clientSecret|apiKey|secretAccessKey|sessionToken|privateKey|credential|credentials)$/i
 const urlPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/@\s:]*:([^/@\s]+)@/i
 
-/** Refuses credentials that stand in the file itself: they come from a variable or from a file of their own. */
-export function refuseLiteralSecrets(tree: Tree, base: Path, complaints: Complaints): void {
+/** Refuses credentials that stand in the file itself: they come from a variable or from a file of their own. `names` are keys that only sound like one. */
+export function refuseLiteralSecrets(tree: Tree, base: Path, complaints: Complaints, names: readonly string[] = []): void {
   for (const { scalar, path } of scalarsOf(tree, base)) {
     const key = path.findLast(step => typeof step === 'string') ?? ''
-    if (secretKeys.test(key) && !scalar.interpolated && !scalar.broken && scalar.source !== '') {
+    if (secretKeys.test(key) && !names.includes(key) && !scalar.interpolated && !scalar.broken && scalar.source !== '') {
       const variable = key.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase()
       complaints.error(
         scalar.at,

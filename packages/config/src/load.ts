@@ -71,8 +71,8 @@ async function readConfig(
     builtStrategies: new Set(options.strategies ?? ['generated']),
     issuers: declared,
   })
-  const publish = readPublish(context)
-  checkCopies(root, { publish, stores, find: secrets.find }, incomplete, complaints)
+  const copies = readPublish(context)
+  checkCopies(root, copies, { stores, find: secrets.find }, incomplete, complaints)
   const access = readAccess(context)
   const watching = readWatching(context, broker)
   if (access === undefined) return undefined
@@ -88,7 +88,7 @@ async function readConfig(
     prefixes,
     issuers,
     rotation: tables.config,
-    publish,
+    publish: copies.map(({ copy }) => copy),
     access,
     ...watching,
   }

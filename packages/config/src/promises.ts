@@ -143,7 +143,7 @@ function refuseFields(secret: SecretConfig, row: Row, tell: RowTeller): void {
     tell.error(
       null,
       `several fields (${fields.join(', ')}), and none is named to change`,
-      `write renew: [${fields[0]}] with those that a rotation changes`,
+      'write renew: with those of them that a rotation changes',
     )
   }
 }

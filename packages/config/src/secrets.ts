@@ -110,7 +110,8 @@ function refuseFrom(row: Row, complaints: Complaints): void {
 }
 
 function refuseHomeless(secret: SecretConfig, row: Row, sources: SecretSources, complaints: Complaints): void {
-  if (sources.incomplete || secret.derive !== null || secret.managed !== null || row.given.from !== undefined) return
+  const { derive, managed, from } = row.given
+  if (sources.incomplete || derive !== undefined || managed !== undefined || from !== undefined) return
   const near = nearest(secret.name, [...sources.kept.keys()])
   const remedy = near === undefined ? 'add an entry with this name to a store, or a section database' : `did you mean ${near}?`
   complaints.error(row.at, renderPath(['secrets', secret.name]), 'no store takes this name', remedy)

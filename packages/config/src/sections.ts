@@ -68,6 +68,7 @@ export function readBroker(context: SectionContext): BrokerSettings {
     data,
     ledger: broker.ledger === undefined || broker.ledger === '' ? null : broker.ledger,
     keys: broker.keys ?? { provider: 'file' },
+    limits: { valueBytes: broker.limits?.value ?? 64 * 1024, bodyBytes: broker.limits?.body ?? 1024 * 1024 },
     allow: broker.allow ?? [],
   }
 }
@@ -115,17 +116,26 @@ function splitIssuer(tree: Mapping, kind: IssuerKind | undefined): { readonly ow
   }
 }
 
-/** `publish`. */
-export function readPublish(context: SectionContext): Config['publish'] {
-  const entry = context.root.entries.get('publish')
-  return readList(entry?.value, 'publish', publishSchema, context.complaints)
+/** One copy of `publish`, with its place in the list. */
+export interface ReadCopy {
+  readonly index: number
+  readonly copy: Config['publish'][number]
 }
 
-function readList<T extends typeof publishSchema>(tree: Tree | undefined, name: string, schema: T, complaints: Complaints) {
+/** `publish`: the copies that are right in themselves. */
+export function readPublish(context: SectionContext): readonly ReadCopy[] {
+  const { root, complaints } = context
+  const tree = root.entries.get('publish')?.value
   if (tree === undefined || (tree.kind === 'scalar' && tree.broken)) return []
-  if (tree.kind === 'sequence') return tree.items.flatMap((item, index) => judge(item, schema, [name, index], complaints) ?? [])
-  complaints.error(tree.at, name, 'no list', `write - with keys below it for each ${name}`)
-  return []
+  if (tree.kind !== 'sequence') {
+    complaints.error(tree.at, 'publish', 'no list', 'write - with keys below it for each copy')
+    return []
+  }
+  refuseLiteralSecrets(tree, ['publish'], complaints, ['secret'])
+  return tree.items.flatMap((item, index) => {
+    const copy = judge(item, publishSchema, ['publish', index], complaints)
+    return copy === undefined ? [] : [{ index, copy }]
+  })
 }
 
 /** `access`: who may come in by what door, and the policy; undefined after complaints about the policy. */

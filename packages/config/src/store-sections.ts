@@ -8,7 +8,7 @@ import { asMapping, judgeEach } from './part.ts'
 import { absolutePaths } from './paths.ts'
 import { storeCommon } from './schema/store-section.ts'
 import { instead, nearest } from './suggestion.ts'
-import type { Entry, Mapping, Tree } from './tree.ts'
+import { type Entry, type Mapping, renderPath, type Tree } from './tree.ts'
 
 /** A section that is a store, its entries not yet read. */
 export interface OpenSection {
@@ -48,7 +48,7 @@ function readSection(name: string, entry: Entry, kinds: Kinds, cwd: string, comp
     const known = [...ownSections, ...storeKinds]
     const near = nearest(name, known)
     const remedy = near === undefined ? 'write kind: in it if it is a store, or remove it' : instead(name, known)
-    complaints.error(entry.at, name, 'unknown section', remedy)
+    complaints.error(entry.at, renderPath([name]), 'unknown section', remedy)
     return undefined
   }
   const tree = asMapping(entry.value, [name], complaints)
@@ -73,7 +73,7 @@ function readKnown(
   complaints: Complaints,
 ): OpenSection | undefined {
   const { options, common } = splitSection(absolutePaths(tree, cwd), kind)
-  refuseLiteralSecrets(options, [name], complaints)
+  refuseLiteralSecrets(withoutList(tree), [name], complaints)
   const own = judge(options, kind.options.strict(), [name], complaints, commonKeys)
   const shared = judgeEach(withoutList(common), commonSchema, [name], complaints)
   if (own === undefined) return undefined
@@ -93,18 +93,18 @@ function readKnown(
 
 function isFreeName(name: string, entry: Entry, complaints: Complaints): boolean {
   if (routeNames.some(route => route === name)) {
-    complaints.error(entry.at, name, 'a store of this name would hide a route of the broker', 'give the section another name')
+    complaints.error(entry.at, renderPath([name]), 'a store of this name would hide a route of the broker', 'give the section another name')
     return false
   }
   if (/^[A-Za-z][A-Za-z0-9_-]{0,62}$/.test(name)) return true
-  complaints.error(entry.at, name, 'not the name of a store', 'write letters, digits, - and _, starting with a letter')
+  complaints.error(entry.at, renderPath([name]), 'not the name of a store', 'write letters, digits, - and _, starting with a letter')
   return false
 }
 
 function refuseKind(name: string, node: Tree | undefined, entry: Entry, kinds: Kinds, complaints: Complaints): void {
   const kindName = node?.kind === 'scalar' ? node.source : name
   const at = node?.at ?? entry.at
-  const path = node === undefined ? name : `${name}.kind`
+  const path = renderPath(node === undefined ? [name] : [name, 'kind'])
   if (storeKinds.some(kind => kind === kindName)) {
     complaints.error(
       at,

@@ -130,7 +130,10 @@ class TreeBuilder {
       )
       return undefined
     }
-    if (this.#open.has(target)) return this.#exhaust(at, path)
+    if (this.#open.has(target)) {
+      this.#complaints.error(at, renderPath(path), 'an alias inside its own anchor', 'write the value itself')
+      return undefined
+    }
     return this.#node(target, path, at)
   }
 
@@ -179,7 +182,7 @@ class TreeBuilder {
     if (!source.includes('$'))
       return { kind: 'scalar', at, text: source, source, plain, interpolated: false, broken: node.tag !== undefined }
     const { text, variables, remarks } = interpolate(source, this.#env)
-    for (const [variable, value] of variables) this.#complaints.hide(variable, value ?? '')
+    for (const [variable, value] of variables) this.#complaints.hide(variable, value ?? '', at)
     for (const remark of remarks) {
       const place = this.#dollarPlace(node, source, remark.index) ?? at
       this.#complaints[remark.level](place, renderPath(path), remark.message, remark.remedy)

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { address, path, text, url } from '../leaves.ts'
+import { address, path, size, text, url } from '../leaves.ts'
 
 /** What `production` refuses unless `broker.allow` names it. */
 export const allowances = ['dotenv', 'plaintext-admin', 'demo-keys'] as const
@@ -50,5 +50,9 @@ export const brokerSchema = z.strictObject({
     .optional()
     .meta({ description: 'postgres://... where several brokers share the work; empty: embedded', examples: ['$' + '{DATABASE_URL:-}'] }),
   keys: keysSchema.optional(),
+  limits: z
+    .strictObject({ value: size().optional(), body: size().optional() })
+    .optional()
+    .meta({ description: 'the most bytes of a value and of a request: { value: 64KiB, body: 1MiB }' }),
   allow: z.array(z.enum(allowances)).optional(),
 })
