@@ -62,6 +62,7 @@ export const rotationStatus = component(
     next: z.string().nullable(),
   }),
 )
+/** Its query: rows of one state, page by page. */
 export const rotationStatusQuery = z.strictObject({ state: z.enum(counted).optional(), cursor: cursor.optional() })
 
 /** `POST /admin/v1/secrets/rotate/{secret_id}`; `grace_override` in seconds may only lengthen. */

@@ -6,7 +6,9 @@ import { problem } from './problem-schema.ts'
 const stages = ['current', 'previous', 'pending'] as const
 const field = z.string().min(1).max(256)
 
+/** One field: text, or base 64 where its bytes are not UTF-8. */
 export const wireField = component('Field', z.union([z.string(), z.strictObject({ base64: z.base64() })]))
+/** Named fields, at least one. */
 export const fields = component(
   'Fields',
   z.record(z.string().min(1).max(256), wireField).refine(given => Object.keys(given).length > 0, 'a value needs at least one field'),
@@ -38,6 +40,7 @@ export const secret = component(
   exactlyOne('value', 'fields'),
 )
 
+/** Its query: one field only, and either a stage or a version. */
 export const secretQuery = z
   .strictObject({
     stage: z.enum(stages).optional(),
@@ -54,6 +57,7 @@ export const secretWrite = component(
     .refine(oneValue, 'either value or fields'),
   exactlyOne('value', 'fields'),
 )
+/** The answer to a write: the version that was made. */
 export const secretWritten = component('SecretWritten', z.object({ name, version, createdAt: time }))
 
 /** `GET /v1/versions/{name}`: newest first, never a value. */
@@ -81,6 +85,7 @@ export const secretList = component(
     next: z.string().nullable(),
   }),
 )
+/** Its query: below a prefix, page by page. */
 export const secretListQuery = z.strictObject({
   prefix: z.string().max(512).optional(),
   limit: countInQuery(limits.listLimitMax, limits.listLimitDefault),
@@ -104,6 +109,7 @@ export const batch = component(
       .max(limits.batchItemsMax),
   }),
 )
+/** The answer to it: one item for each, in order. */
 export const batchAnswer = component(
   'BatchAnswer',
   z.object({

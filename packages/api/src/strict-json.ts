@@ -1,6 +1,7 @@
 import { BrokerError } from '@keyturn/core'
 import { limits } from './limits.ts'
 
+/** What JSON can say. Objects have no prototype. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

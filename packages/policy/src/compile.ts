@@ -11,6 +11,7 @@ import { readTest } from './test-form.ts'
 /** A policy with its own tests, or everything that is wrong with it. */
 export type Compiled = { readonly policy: Policy; readonly tests: readonly PolicyTest[] } | { readonly complaints: readonly Complaint[] }
 
+/** What a policy is checked against. */
 export interface CompileOptions {
   /** The closed list of types a secret can have. */
   readonly types: readonly string[]

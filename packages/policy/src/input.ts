@@ -28,6 +28,7 @@ export interface PolicyForm {
   readonly tests?: readonly TestForm[]
 }
 
+/** What a role gives, and what it takes away whoever gives it. */
 export interface RoleForm {
   readonly allow?: readonly RuleForm[]
   readonly deny?: readonly RuleForm[]
@@ -52,6 +53,7 @@ export interface BindingForm {
   readonly tokens?: readonly string[]
 }
 
+/** What the author expects of the policy: one question and its answer. */
 export interface TestForm {
   /** A role, or a principal: `token:ci`, `serviceAccount:shop/checkout`. */
   readonly as: string

@@ -16,6 +16,7 @@ export const actions = [
   'approve',
   'admin',
 ] as const
+/** One of `actions`. */
 export type Action = (typeof actions)[number]
 
 /** The role that is always there: every action on every name. A policy may bind it, never redefine it. */
@@ -46,6 +47,7 @@ export interface DecidingRule {
   readonly at: Position | null
 }
 
+/** The answer to one question, with its reason. */
 export interface Decision {
   readonly allowed: boolean
   readonly rule: DecidingRule | null

@@ -3,7 +3,6 @@ import * as rotation from './rotation.ts'
 import * as service from './service.ts'
 import * as tokens from './tokens.ts'
 
-export { mounted } from './mount.ts'
 export { openApiDocument } from './openapi.ts'
 
 /** Every route of the broker: the object is the contract, and handlers are mounted on it. */

@@ -17,9 +17,14 @@ export const getSecret = createRoute({
   request: { params: nameInPath, query: secretQuery, headers: cacheable },
   responses: {
     200: {
-      description: 'The value, whole. As text: the bytes of its one field, or of `?field=`.',
+      description:
+        'The value, whole. For `Accept: text/plain`: the bytes of its one field, or of `?field=`; `application/octet-stream` when they are not UTF-8.',
       headers: secretHeaders,
-      content: { 'application/json': { schema: secret }, 'text/plain': { schema: z.string() } },
+      content: {
+        'application/json': { schema: secret },
+        'text/plain': { schema: z.string() },
+        'application/octet-stream': { schema: z.string() },
+      },
     },
     304: { description: 'The version that the caller holds is still served. Counts as a use.', headers: etagHeader },
     ...problems([...store, 406, 412, 501]),
