@@ -57,9 +57,11 @@ const admin = '/admin/v1'
 /** One broker, seen from a service or an operator's terminal. Every method throws `KeyturnError`. */
 export class KeyturnClient {
   readonly #broker: Connection
+  readonly #signal: AbortSignal | undefined
 
   constructor(options: ConnectionOptions) {
     this.#broker = new Connection(options)
+    this.#signal = options.signal
   }
 
   /** One version of a secret; the current one unless the options say otherwise. */
@@ -146,7 +148,9 @@ export class KeyturnClient {
       options.onProgress?.(operation)
       const goesOn = operation.state === 'waiting' && operation.items.every(item => item.waiting_for === null)
       if (operation.state !== 'running' && !goesOn) return operation
-      await pause(options.pollMs ?? 500, undefined, signal(options)).catch(() => undefined)
+      const ends = [options.signal, this.#signal].filter(end => end !== undefined)
+      // the next look tells that it was cancelled
+      await pause(options.pollMs ?? 500, undefined, { signal: AbortSignal.any(ends) }).catch(() => undefined)
     }
   }
 

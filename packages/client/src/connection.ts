@@ -13,6 +13,8 @@ export interface ConnectionOptions {
   readonly fetch?: typeof globalThis.fetch
   /** The longest a call may take: 30 s. */
   readonly timeoutMs?: number
+  /** Ends every call. */
+  readonly signal?: AbortSignal
 }
 
 export interface CallOptions {
@@ -72,7 +74,7 @@ export class Connection {
     const { fetch = globalThis.fetch, timeoutMs = 30_000 } = this.#options
     const token = await this.#token()
     const timeout = AbortSignal.timeout(timeoutMs)
-    const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal])
+    const signal = AbortSignal.any([timeout, ...this.#callers(request)])
     const headers = {
       accept: 'application/json',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -104,6 +106,10 @@ export class Connection {
     return Buffer.concat(chunks)
   }
 
+  #callers(request: Request): readonly AbortSignal[] {
+    return [request.signal, this.#options.signal].filter(signal => signal !== undefined)
+  }
+
   async #token(): Promise<string | undefined> {
     const { token, tokenFile } = this.#options
     if (tokenFile === undefined) return token
@@ -117,7 +123,8 @@ export class Connection {
   }
 
   #unanswered(request: Request, error: unknown, late: boolean): KeyturnError {
-    if (request.signal?.aborted === true) return failure('cancelled', `${request.method} ${pathOf(request)} was cancelled`)
+    if (this.#callers(request).some(signal => signal.aborted))
+      return failure('cancelled', `${request.method} ${pathOf(request)} was cancelled`)
     const why = late ? 'no answer in time' : (systemCode(error) ?? 'the connection broke')
     const neverSent = refusals.has(why)
     if (effectOf(request) === 'read' || neverSent) {

@@ -1,0 +1,17 @@
+import { KeyturnClient } from '@keyturn/client'
+import type { Terminal } from './terminal.ts'
+
+export interface BrokerOptions {
+  readonly tokenFile?: string
+}
+
+/** The broker at `KEYTURN_ADDR`, with the token of `--token-file` or `KEYTURN_TOKEN`. */
+export function brokerClient(terminal: Terminal, options: BrokerOptions): KeyturnClient {
+  const { KEYTURN_ADDR: address, KEYTURN_TOKEN: token } = terminal.env
+  return new KeyturnClient({
+    address: address === undefined || address === '' ? 'http://127.0.0.1:8320' : address,
+    signal: terminal.signal,
+    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
+    ...(options.tokenFile !== undefined || token === undefined || token === '' ? {} : { token }),
+  })
+}

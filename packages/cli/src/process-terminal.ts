@@ -1,0 +1,35 @@
+import { confirm, isCancel, password } from '@clack/prompts'
+import { BrokerError } from '@keyturn/core'
+import type { Terminal } from './terminal.ts'
+
+/** The terminal of this process. */
+export function processTerminal(): Terminal {
+  const { stdin, stdout, stderr } = process
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal))
+  // a reader such as `head` that has enough is no error
+  stdout.on('error', error => {
+    if ('code' in error && error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    isTerminal: { stdin: stdin.isTTY === true, stdout: stdout.isTTY === true, stderr: stderr.isTTY === true },
+    columns: stdout.columns ?? 80,
+    stdin,
+    out: text => void stdout.write(text),
+    err: text => void stderr.write(text),
+    askSecret: async message => {
+      const answer = await password({ message, mask: '', output: stderr, withGuide: false })
+      if (isCancel(answer)) throw new BrokerError('cancelled', 'nothing was entered')
+      return answer
+    },
+    confirm: async message => {
+      const answer = await confirm({ message, initialValue: false, output: stderr, withGuide: false })
+      return answer === true
+    },
+    signal: stop.signal,
+    now: () => new Date(),
+  }
+}

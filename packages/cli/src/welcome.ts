@@ -1,0 +1,34 @@
+import { relative } from 'node:path'
+import type { SecretConfig } from '@keyturn/config'
+import type { Running } from './broker-door.ts'
+
+/** What a person reads when a broker has started: where it is, where the token is, and what to try. */
+export function welcome({ address, config, tokenFile }: Running, cwd: string): string {
+  const token = relative(cwd, tokenFile)
+  const lines = [`Keyturn answers at ${address}`, `The admin token is in ${token}`, '', 'Try, in another terminal:']
+  const prefix = address === 'http://127.0.0.1:8320' ? '' : `KEYTURN_ADDR=${address} `
+  const tries = triesFor([...config.secrets.values()])
+  const width = Math.max(...tries.map(([command]) => command.length))
+  for (const [command, what] of tries) {
+    lines.push(`  ${prefix}npx --no keyturn ${command.padEnd(width)} --token-file ${shellWord(token)}   # ${what}`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+/** The secret that moves soonest, another to rotate, and all of them to watch; each may be given twice. */
+function triesFor(secrets: readonly SecretConfig[]): readonly (readonly [command: string, what: string])[] {
+  const made = secrets.filter(secret => secret.strategy === 'generated' && secret.built && secret.every !== null)
+  const [moving, other = moving] = made.sort((a, b) => (a.every?.ms ?? 0) - (b.every?.ms ?? 0))
+  const watch = ['status --watch', 'see versions move, keep their grace, and end'] as const
+  if (moving === undefined || other === undefined) return [['list', 'what there is'], ['status', 'what is due'], watch]
+  return [
+    [`get ${shellWord(moving.name)}`, 'read one'],
+    // a plain rotation would be refused the second time, while the first one's grace runs
+    [`rotate ${shellWord(other.name)} --compromise --wait`, 'rotate one now'],
+    watch,
+  ]
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
