@@ -48,3 +48,30 @@ export async function* breachesOf(cell: Cell, engine?: Engine): AsyncGenerator<B
     }
   }
 }
+
+/** Every pair of calls in every pair of modes, or each `step`th of them. The first ten that broke something. */
+export async function doubleFaults(cell: Cell, step: number): Promise<{ readonly runs: number; readonly breaches: readonly Breach[] }> {
+  const calls = await dryRun(cell)
+  const breaches: Breach[] = []
+  let [pair, runs] = [0, 0]
+  for (let first = 1; first <= calls.length; first += 1) {
+    // a fault may lengthen the passage: the second one may fall on a call that the dry run did not make
+    for (let second = first + 1; second <= calls.length + 5; second += 1) {
+      for (const [one, other] of modes.flatMap(mode => modes.map(next => [mode, next] as const))) {
+        pair += 1
+        if (pair % step !== 0) continue
+        runs += 1
+        const faults = new Map([
+          [first, one],
+          [second, other],
+        ])
+        const world = await passage(cell, faults)
+        if (world.violations.length === 0) continue
+        const where = `${world.faults.calls[first - 1]} (call ${first}) ${one}, ${world.faults.calls[second - 1]} (call ${second}) ${other}`
+        breaches.push({ where, violations: [...new Set(world.violations)] })
+        if (breaches.length >= 10) return { runs, breaches }
+      }
+    }
+  }
+  return { runs, breaches }
+}

@@ -53,10 +53,10 @@ export const plantedBugs: readonly PlantedBug[] = [
     replace: '',
   },
   {
-    title: 'stages again without looking for what was staged',
+    title: 'stages with a new key at every attempt',
     file: 'prepare.ts',
-    find: 'const before = passage.abandoned || passage.rotation.attempts > 0 ? await stagedBefore(passage, value) : undefined',
-    replace: 'const before = undefined as SecretVersion | undefined\n  void stagedBefore',
+    find: "idempotencyKey: passage.intentKey('stage')",
+    replace: 'idempotencyKey: passage.ports.random.uuid()',
   },
   {
     title: 'marks a promoted rotation failed',

@@ -87,8 +87,8 @@ export const scenarios: Readonly<Record<string, (engine?: Engine) => Promise<rea
 /** Everything that is thrown at an engine: the single faults of some cells, and the scenarios. Stops at the first breach. */
 export async function firstBreach(engine: Engine, strategies: readonly Strategy[]): Promise<string | undefined> {
   for (const [title, scenario] of Object.entries(scenarios)) {
-    const violations = await scenario(engine)
-    if (violations.length > 0) return `${title}: ${violations[0]}`
+    const [violation] = await scenario(engine).catch((error: Error) => [error.message])
+    if (violation !== undefined) return `${title}: ${violation}`
   }
   for (const cell of cells.filter(({ strategy }) => strategies.includes(strategy))) {
     const breach = await breachOf(cell, engine)
