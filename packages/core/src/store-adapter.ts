@@ -44,7 +44,7 @@ export interface StoreAdapter {
 
 /** Holds a version that readers of the current one cannot see yet. */
 export interface Stages {
-  /** Adds a version without making it current. `versions` shows it as `pending`. */
+  /** Adds a version without making it current. `versions` shows it as `pending`. Always idempotent: a key used again answers with the version it made. */
   stage(path: StorePath, value: SecretValue, options: WriteOptions): Promise<VersionInfo>
   /** Moves current. `conflict` when `from` (null: none) is no longer current; already at `to` is success. */
   promote(path: StorePath, move: { readonly from: VersionId | null; readonly to: VersionId }, options: CallOptions): Promise<void>

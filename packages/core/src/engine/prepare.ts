@@ -1,6 +1,7 @@
 import { BrokerError } from '../error.ts'
+import type { VersionId } from '../name.ts'
 import type { SecretValue } from '../secret-value.ts'
-import type { Finding, SecretVersion } from '../store-adapter.ts'
+import type { Finding } from '../store-adapter.ts'
 import { generateValue } from './generate.ts'
 import type { VersionPatch } from './journal.ts'
 import type { Move, Passage } from './passage.ts'
@@ -118,25 +119,10 @@ export async function stage(passage: Passage): Promise<Move> {
   return reached('staged', { rotation: { version: await stageOnce(passage, value) } })
 }
 
-/** Stages a value unless an earlier attempt did: the store may have it although no answer came. */
-export async function stageOnce(passage: Passage, value: SecretValue) {
-  const { path } = passage.target
+/** Stages a value; a second attempt is given the version that the first one made. */
+export async function stageOnce(passage: Passage, value: SecretValue): Promise<VersionId> {
   const store = await passage.store()
-  const before = passage.abandoned || passage.rotation.attempts > 0 ? await stagedBefore(passage, value) : undefined
-  if (before !== undefined) return before.version
-  return (await store.stage(path, value, { idempotencyKey: passage.intentKey('stage') })).version
-}
-
-async function stagedBefore(passage: Passage, value: SecretValue): Promise<SecretVersion | undefined> {
-  const { path } = passage.target
-  const store = await passage.store()
-  if (!store.can.has('versions')) return undefined
-  for await (const info of store.versions(path)) {
-    if (info.state !== 'pending') continue
-    const version = await store.read(path, { version: info.version })
-    if (version.value.equals(value)) return version
-  }
-  return undefined
+  return (await store.stage(passage.target.path, value, { idempotencyKey: passage.intentKey('stage') })).version
 }
 
 export function mustFit(passage: Passage, value: SecretValue): void {
