@@ -69,6 +69,11 @@ export class VaultFake {
     return fake
   }
 
+  /** Connections that are open now. */
+  get open(): number {
+    return this.#sockets.size
+  }
+
   get url(): string {
     // listen() on a port gives an AddressInfo
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`

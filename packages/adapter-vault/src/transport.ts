@@ -67,7 +67,8 @@ export class Transport {
     this.#dispatcher =
       proxy === undefined
         ? new Pool(this.#origin, { ...pool, connect: { timeout: connectMs, ...tls } })
-        : new ProxyAgent({ uri: proxy, ...pool, connectTimeout: connectMs, requestTls: { timeout: connectMs, ...tls } })
+        : // a tunnel in any case: a proxy that forwards could normalise the path that was checked
+          new ProxyAgent({ uri: proxy, ...pool, proxyTunnel: true, connectTimeout: connectMs, requestTls: { timeout: connectMs, ...tls } })
   }
 
   async send(request: TransportRequest): Promise<TransportResponse> {
