@@ -82,6 +82,18 @@ export async function versionsOf(tx: Transaction, secretId: SecretId): Promise<r
   return rows.map(toVersion)
 }
 
+/** The versions that a change of these numbers can touch or collide with: a secret may have had thousands. */
+export async function versionsAround(tx: Transaction, secretId: SecretId, numbers: readonly number[]): Promise<readonly LedgerVersion[]> {
+  const rows = await tx.rows(
+    `select ${versionColumns} from versions where secret_id = $1 and (label in ('current', 'pending') or status = 'primary' or number in (${list(numbers)}))`,
+    [secretId, ...numbers],
+  )
+  return rows.map(toVersion)
+}
+
+// the first parameter is the secret; a list may not be empty, and no version has the number 0
+const list = (numbers: readonly number[]): string => ['0', ...numbers.map((_, index) => `$${index + 2}`)].join(', ')
+
 const versionInsertion = `insert into versions (${versionColumns}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
   on conflict (secret_id, number) do update set version = excluded.version, label = excluded.label, status = excluded.status, fate = excluded.fate,
   kek_id = excluded.kek_id, payload = excluded.payload, wrap = excluded.wrap, sealed_as = excluded.sealed_as, rotation = excluded.rotation,
@@ -101,8 +113,8 @@ export async function saveVersions(tx: Transaction, rows: readonly LedgerVersion
   }
 }
 
-export async function revocationsOf(tx: Transaction, secretId: SecretId): Promise<readonly Revocation[]> {
-  const rows = await tx.rows('select * from revocations where secret_id = $1 order by number', [secretId])
+export async function revocationsAround(tx: Transaction, secretId: SecretId, numbers: readonly number[]): Promise<readonly Revocation[]> {
+  const rows = await tx.rows(`select * from revocations where secret_id = $1 and number in (${list(numbers)})`, [secretId, ...numbers])
   return rows.map(toRevocation)
 }
 

@@ -27,11 +27,12 @@ import {
   lockOpen,
   lockRotation,
   lockSecret,
-  revocationsOf,
+  revocationsAround,
   saveRevocations,
   saveRotation,
   saveVersions,
   takeNumber,
+  versionsAround,
   versionsOf,
 } from './journal-rows.ts'
 import { toRevocation } from './rotation-row.ts'
@@ -88,15 +89,7 @@ export class SqlJournal implements Journal {
       await lockSecret(tx, secretId)
       const held = await lockHeld(tx, lease)
       const rotation = stepped(held.rotation, change.rotation ?? {}, now, held.woken)
-      if (change.versions !== undefined) {
-        await saveVersions(tx, patchedVersions(secretId, await versionsOf(tx, secretId), change.versions, now))
-      }
-      if (change.revocations !== undefined) {
-        const revocations = patchedRevocations(rotation, await revocationsOf(tx, secretId), change.revocations)
-        const numbers = new Set((await versionsOf(tx, secretId)).map(row => row.number))
-        for (const { number } of revocations) if (!numbers.has(number)) throw broken(`there is no version ${number} to revoke`)
-        await saveRevocations(tx, revocations)
-      }
+      await this.#recordVersions(tx, rotation, change)
       await tell(tx, rotation, change.events ?? [])
       if (change.nextRotationAt !== undefined) {
         await tx.change('update secrets set next_rotation_at = $2 where id = $1', [secretId, ms(change.nextRotationAt)])
@@ -106,6 +99,20 @@ export class SqlJournal implements Journal {
       await saveRotation(tx, { rotation, lease: frees ? null : { holder: lease.holder, until }, woken: false })
       return { ...lease, rotation, until: new Date(until), now }
     })
+  }
+
+  async #recordVersions(tx: Transaction, rotation: Rotation, { versions = [], revocations = [] }: Change): Promise<void> {
+    const { secretId } = rotation
+    if (versions.length > 0) {
+      const before = await versionsAround(tx, secretId, numbersOf(versions))
+      await saveVersions(tx, patchedVersions(secretId, before, versions, new Date(tx.now)))
+    }
+    if (revocations.length > 0) {
+      const numbers = numbersOf(revocations)
+      const known = new Set(numbersOf(await versionsAround(tx, secretId, numbers)))
+      for (const number of numbers) if (!known.has(number)) throw broken(`there is no version ${number} to revoke`)
+      await saveRevocations(tx, patchedRevocations(rotation, await revocationsAround(tx, secretId, numbers), revocations))
+    }
   }
 
   reserve(lease: Lease): Promise<number> {
@@ -120,8 +127,9 @@ export class SqlJournal implements Journal {
     return this.#sql.transaction(async tx => {
       const held = await lockRotation(tx, id)
       const { base, secretId } = held.rotation
-      const version = base === null ? null : ((await versionsOf(tx, secretId)).find(row => row.number === base.number) ?? null)
-      return wake(tx, held, wished(held.rotation, wish, version, new Date(tx.now)))
+      const version =
+        base === null ? undefined : (await versionsAround(tx, secretId, [base.number])).find(row => row.number === base.number)
+      return wake(tx, held, wished(held.rotation, wish, version ?? null, new Date(tx.now)))
     })
   }
 
@@ -134,7 +142,7 @@ export class SqlJournal implements Journal {
       mustAwaitValue(held.rotation)
       const number = await takeNumber(tx, secretId)
       const row = { ...blank(secretId, number, now), label: 'pending', sealed: seal(number), sealedAs: 'pending', rotation: id } as const
-      await saveVersions(tx, patchedVersions(secretId, await versionsOf(tx, secretId), [row], now))
+      await saveVersions(tx, patchedVersions(secretId, await versionsAround(tx, secretId, []), [row], now))
       return wake(tx, held, entered(held.rotation, number, now))
     })
   }
@@ -168,6 +176,8 @@ export class SqlJournal implements Journal {
     })
   }
 }
+
+const numbersOf = (rows: readonly { readonly number: number }[]): readonly number[] => rows.map(({ number }) => number)
 
 /** The row under its lock, if this lease still counts. Judged by the clock at the transaction's start and the row as it is now. */
 async function lockHeld(tx: Transaction, lease: Lease): Promise<HeldRotation> {

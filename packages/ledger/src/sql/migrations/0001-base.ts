@@ -9,7 +9,7 @@ export const base: Migration = {
       id text not null,
       incarnation ${integer} not null default 0,
       token_revision ${integer} not null default 0,
-      checked_at ${integer}
+      checks ${integer} not null default 0
     ) ${table}`,
 
     `create table secrets (
