@@ -5,7 +5,7 @@ import { holderOf, noteHolder, prepareFile } from './file.ts'
 import { migrate, mustBeOurs } from './migrations.ts'
 
 /** How long an opening waits for a predecessor that is still closing. It blocks the process. */
-const busyMs = 400
+const busyMs = 250
 
 /** The file, open, locked and migrated. No other connection can open it, of this process or another, until it is closed. */
 export interface Client {

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { capabilityTable, type Fault, runStoreChecks, type StoreHarness, tableDiffers } from '@keyturn/conformance'
-import { type OpenContext, SecretValue, type StoreAdapter } from '@keyturn/core'
+import { type OpenContext, SecretValue, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterAll, describe, expect, test } from 'vitest'
 import { at, fileIn, intent, keyringOf, options, random, scratch, withSql } from '../test/scratch.ts'
-import { openClient } from './client.ts'
+import { type Client, openClient } from './client.ts'
 import { open, openOn } from './store.ts'
 
 const { context: contextIn, remove } = scratch()
@@ -13,24 +13,34 @@ afterAll(remove)
 const path = at('faults/sealed')
 
 /** One process holds the file: whoever opens it while it is open shares the handle, and the last to close closes it. */
-let shared: { readonly adapter: Promise<StoreAdapter>; holders: number } | undefined
+let shared: { readonly client: Client; readonly adapter: StoreAdapter; holders: number } | undefined
 async function openShared(): Promise<StoreAdapter> {
-  shared ??= { adapter: open(options, contextIn('shared'), keyringOf()), holders: 0 }
+  if (shared === undefined) {
+    const context = contextIn('shared')
+    const client = openClient(fileIn(context), random)
+    shared = { client, adapter: openOn(client, context, keyringOf()), holders: 0 }
+  }
   const mine = shared
   mine.holders += 1
-  const adapter = await mine.adapter
   let held = true
   return {
-    ...adapter,
+    ...mine.adapter,
     async close() {
-      if (!held) return adapter.close()
+      if (!held) return mine.adapter.close()
       held = false
       mine.holders -= 1
       if (mine.holders > 0) return
       shared = undefined
-      await adapter.close()
+      await mine.adapter.close()
     },
   }
+}
+
+/** Many writes without waiting for the disk. */
+async function fill(paths: readonly StorePath[]): Promise<void> {
+  shared?.client.database.exec('pragma synchronous = off')
+  for (const path of paths) await shared?.adapter.write(path, SecretValue.text('filled'), intent())
+  shared?.client.database.exec('pragma synchronous = full')
 }
 
 /** A store of its own with one sealed value at `path`, closed again. */
@@ -116,6 +126,7 @@ const harness: StoreHarness = {
   prefix: 'fresh/',
   freshPath: () => at(`fresh/${randomUUID()}`),
   open: openShared,
+  fill,
   faults,
 }
 

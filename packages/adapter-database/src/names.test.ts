@@ -11,8 +11,8 @@ test.each(['', 'a//b', '../a', 'a b', 'a\0', 'e\u0301', 'x'.repeat(600)])('%j is
   expect(() => nameOf(path)).toThrow(expect.objectContaining({ code: 'invalid_argument' }))
 })
 
-test('options: a file with a default, and nothing else', () => {
-  expect(options.parse({})).toEqual({ file: 'secrets.db' })
+test('options: a file, and nothing else', () => {
+  expect(options.parse({})).toEqual({})
   expect(options.safeParse({ file: '' }).success).toBe(false)
   expect(options.safeParse({ file: 'a\0b' }).success).toBe(false)
   expect(options.safeParse({ path: 'x' }).success).toBe(false)

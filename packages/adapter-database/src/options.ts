@@ -8,8 +8,8 @@ export const options = z.strictObject({
     .string()
     .min(1)
     .regex(/^[^\0]*$/, 'a path holds no NUL')
-    .default('secrets.db')
-    .describe('The database file, made at first start; relative to broker.data.'),
+    .optional()
+    .describe('The database file, made at first start. Default: secrets.db in broker.data.'),
 })
 
 export type DatabaseOptions = z.output<typeof options>

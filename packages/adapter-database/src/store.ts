@@ -30,7 +30,7 @@ export interface Parts {
  * refused: what it closed is `unavailable`, everything else works, and `examine` tells it.
  */
 export async function open(options: DatabaseOptions, context: OpenContext, keyring: Keyring): Promise<StoreAdapter> {
-  return openOn(openClient(resolve(context.data, options.file), context.random), context, keyring)
+  return openOn(openClient(resolve(context.data, options.file ?? 'secrets.db'), context.random), context, keyring)
 }
 
 /** As `open`, on a file that is open already; closes it when it is refused. */

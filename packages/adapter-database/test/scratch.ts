@@ -6,9 +6,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { wallClock } from '@keyturn/conformance'
 import { BrokerError, type OpenContext, Store, type StorePath } from '@keyturn/core'
 import { Keyring } from '@keyturn/envelope'
-import { open } from '../src/store.ts'
+import { openClient } from '../src/client.ts'
+import { open, openOn } from '../src/store.ts'
 
-export const options = { file: 'secrets.db' }
+/** The section without any option. */
+export const options = {}
 export const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
 export const keks = new Map(['k1', 'k2'].map(id => [id, createSecretKey(randomBytes(32))]))
 const etagKey = createSecretKey(Buffer.alloc(32, 'etag'))
@@ -36,6 +38,15 @@ export function scratch() {
       opened.push(store)
       return store
     },
+    /** A new store that does not wait for the disk: for tests of many versions. */
+    openUnsynced(): Store {
+      const context = contextIn()
+      const client = openClient(fileIn(context), random)
+      client.database.exec('pragma synchronous = off')
+      const store = new Store(openOn(client, context, keyringOf()), { name: 'own', clock: wallClock, timeoutMs: 5000 })
+      opened.push(store)
+      return store
+    },
     async remove() {
       await Promise.all(opened.map(store => store.close()))
       rmSync(folder, { recursive: true })
@@ -43,7 +54,7 @@ export function scratch() {
   }
 }
 
-export const fileIn = (context: OpenContext) => join(context.data, options.file)
+export const fileIn = (context: OpenContext) => join(context.data, 'secrets.db')
 
 /** Opens the file of a closed store by plain SQL. */
 export function withSql<T>(context: OpenContext, run: (database: DatabaseSync) => T): T {

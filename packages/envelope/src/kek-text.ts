@@ -14,6 +14,7 @@ export function mustBeKekId(id: string): void {
   })
 }
 
+/** Whether `mustBeKekId` takes it. */
 export function isKekId(id: string): boolean {
   return /^[A-Za-z0-9_-]{1,64}$/.test(id)
 }

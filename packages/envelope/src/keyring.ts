@@ -4,6 +4,7 @@ import { BrokerError } from '@keyturn/core'
 import { keyBytes } from './aead.ts'
 import { mustBeKekId } from './kek-text.ts'
 
+/** What a keyring holds at a time. */
 export interface KeyringContent {
   /** By id. Several at once: old rows stay readable while their KEK is loaded. */
   readonly keks: ReadonlyMap<string, KeyObject>

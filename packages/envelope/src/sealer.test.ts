@@ -114,10 +114,10 @@ describe('what was sealed', () => {
       return used_heap_size + external_memory
     }
     const used: number[] = []
-    for (let window = 0; window < 6; window++) used.push(await usedAfter(2000))
+    for (let window = 0; window < 6; window++) used.push(await usedAfter(800))
     // what leaks grows in every window; what merely warms up does not
     const growth = used.slice(1).map((bytes, at) => bytes - used[at]!)
-    expect(Math.min(...growth)).toBeLessThan(2000 * 32)
+    expect(Math.min(...growth)).toBeLessThan(800 * 32)
   })
 })
 

@@ -14,6 +14,7 @@ export interface ValueSlot extends VersionSlot {
   readonly kind: ValueKind
 }
 
+/** What a sealer works with; `random` must be cryptographically strong. */
 export interface SealerParts {
   readonly keyring: Keyring
   readonly random: Random
