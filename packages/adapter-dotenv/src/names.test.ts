@@ -38,12 +38,12 @@ describe('the name of a variable', () => {
 })
 
 describe('what is no name of a variable', () => {
-  test.each(['', 'a b', 'a=b', 'a/b', 'a\nB', 'é', '$A', '__proto__', 'x'.repeat(513)])('%j is not read', path => {
+  test.each(['', 'a b', 'a=b', 'a/b', 'a\nB', 'é', '$A', '__proto__'])('%j is not read', path => {
     expect(() => checkReadable(path)).toThrow(BrokerError)
     expect(() => nameOf(path, same)).toThrow(BrokerError)
   })
 
-  test.each(['1A', 'a-b', 'a.b', '__proto__', ''])('%j is not written', path => {
+  test.each(['1A', 'a-b', 'a.b', '__proto__', '', 'x'.repeat(513)])('%j is not written', path => {
     expect(() => checkWritable(path)).toThrow(BrokerError)
   })
 

@@ -43,7 +43,7 @@ export function pathOf(name: string, { names }: { readonly names: Naming }): Sto
 
 /** Refuses what npm `dotenv` cannot read as a name. */
 export function checkReadable(path: string): void {
-  if (readable.test(path) && path !== '__proto__' && path.length <= nameBytesMax) return
+  if (readable.test(path) && path !== '__proto__') return
   throw new BrokerError('invalid_argument', `${shown(path)} is not the name of a variable`, {
     hint: 'use letters, digits and _, as in DATABASE_URL',
   })
