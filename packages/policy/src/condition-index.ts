@@ -26,7 +26,15 @@ class LabelIndex {
     group.byValues.set(values, lower(group.byValues.get(values), ranked) ?? ranked)
   }
 
-  first(labels: Target['labels']): Ranked | undefined {
+  get unlabelled(): Ranked | undefined {
+    return this.#unlabelled
+  }
+
+  get labelled(): boolean {
+    return this.#groups !== undefined
+  }
+
+  deciding(labels: Target['labels']): Ranked | undefined {
     let found = this.#unlabelled
     if (this.#groups === undefined || labels === undefined) return found
     for (const { names, byValues } of this.#groups.values()) {
@@ -56,9 +64,17 @@ export class ConditionIndex {
     }
   }
 
-  first(target: Target): Ranked | undefined {
-    const untyped = this.#untyped?.first(target.labels)
+  deciding(target: Target): Ranked | undefined {
+    const untyped = this.#untyped?.deciding(target.labels)
     if (this.#byType === undefined || target.type === undefined) return untyped
-    return lower(untyped, this.#byType.get(target.type)?.first(target.labels))
+    return lower(untyped, this.#byType.get(target.type)?.deciding(target.labels))
+  }
+
+  get unconditional(): Ranked | undefined {
+    return this.#untyped?.unlabelled
+  }
+
+  get conditional(): boolean {
+    return this.#byType !== undefined || this.#untyped?.labelled === true
   }
 }

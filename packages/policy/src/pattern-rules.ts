@@ -17,7 +17,7 @@ export class PatternRules {
   #firstActions = 0
   #more: Map<number, ConditionIndex> | undefined
 
-  add(rule: Rule, place: Ranked): void {
+  add(rule: Pick<Rule, 'types' | 'labels' | 'actions'>, place: Ranked): void {
     const mask = maskOf(rule.actions)
     if (this.#first === undefined && rule.types === null && rule.labels === null) {
       this.#first = place
@@ -34,6 +34,37 @@ export class PatternRules {
 
   deciding(action: number, target: Target): Ranked | undefined {
     const first = (this.#firstActions & action) === 0 ? undefined : this.#first
-    return this.#more === undefined ? first : lower(first, this.#more.get(action)?.first(target))
+    return this.#more === undefined ? first : lower(first, this.#more.get(action)?.deciding(target))
+  }
+
+  /** What decides about an action where types and labels do not matter. */
+  unconditional(action: number): Ranked | undefined {
+    const first = (this.#firstActions & action) === 0 ? undefined : this.#first
+    return lower(first, this.#more?.get(action)?.unconditional)
+  }
+
+  /** Whether types or labels can matter. */
+  get conditional(): boolean {
+    return this.#more?.values().some(index => index.conditional) ?? false
+  }
+}
+
+/** The patterns that match one name, as few as decide: many patterns without conditions become one rule for each action. */
+export class MatchingRules {
+  readonly #unconditional = new Map<number, Ranked>()
+  readonly #conditional: readonly PatternRules[]
+
+  constructor(patterns: readonly PatternRules[]) {
+    for (const action of bits.values()) {
+      const best = patterns.reduce<Ranked | undefined>((found, rules) => lower(found, rules.unconditional(action)), undefined)
+      if (best !== undefined) this.#unconditional.set(action, best)
+    }
+    this.#conditional = patterns.filter(rules => rules.conditional)
+  }
+
+  deciding(action: number, target: Target): Ranked | undefined {
+    let best = this.#unconditional.get(action)
+    for (const rules of this.#conditional) best = lower(best, rules.deciding(action, target))
+    return best
   }
 }

@@ -1,44 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { reference } from '../test/reference.ts'
 import { sourceOf } from '../test/source.ts'
-import { type Action, actions, type BindingForm, compile, type Policy, type PolicyForm, type RuleForm, type Target } from './index.ts'
-
-/** The rules again, slow and obvious: every rule is looked at, every condition asked in turn. */
-function reference(form: PolicyForm, principal: { id: string; roles: string[] }, action: Action, target: Target) {
-  const held = new Set(principal.roles)
-  for (const binding of form.bindings ?? []) if (idsOf(binding).includes(principal.id)) held.add(binding.role)
-  const matching = (effect: 'allow' | 'deny') =>
-    Object.entries(form.roles ?? {}).flatMap(([role, { [effect]: rules }]) =>
-      (rules ?? []).flatMap((rule, at) => (held.has(role) && holds(rule, action, target) ? [`roles.${role}.${effect}.${at}`] : [])),
-    )
-  const [deny] = matching('deny')
-  if (deny !== undefined) return { allowed: false, rule: deny }
-  const [allow] = matching('allow')
-  if (allow !== undefined) return { allowed: true, rule: allow }
-  return held.has('admin') ? { allowed: true, rule: 'admin' } : { allowed: false, rule: null }
-}
-
-function idsOf(binding: BindingForm): string[] {
-  return [...(binding.tokens ?? []).map(name => `token:${name}`), ...(binding.serviceAccounts ?? []).map(name => `serviceAccount:${name}`)]
-}
-
-function holds(rule: RuleForm, action: Action, target: Target): boolean {
-  if (rule.actions !== undefined && !rule.actions.includes(action)) return false
-  if (rule.types !== undefined && (target.type === undefined || !rule.types.includes(target.type))) return false
-  if (rule.secrets !== undefined && !rule.secrets.some(pattern => covers(pattern, target.name))) return false
-  return Object.entries(rule.labels ?? {}).every(([name, value]) => target.labels?.[name] === value)
-}
-
-function covers(pattern: string, name: string | null): boolean {
-  if (pattern === '*') return true
-  if (name === null) return false
-  const [first = '', ...more] = pattern.split('/')
-  const [segment = '', ...rest] = name.split('/')
-  if (more.length === 0 && first.endsWith('*')) return name.startsWith(first.slice(0, -1))
-  if (first !== '+' && first !== segment) return false
-  if (more.length === 0 || rest.length === 0) return more.length === rest.length
-  return covers(more.join('/'), rest.join('/'))
-}
+import { actions, compile, type Policy, type PolicyForm, type RuleForm, type Target } from './index.ts'
 
 const types = ['api-key', 'database', 'generic']
 const some = <T>(arbitrary: fc.Arbitrary<T>) => fc.array(arbitrary, { minLength: 1, maxLength: 3 })
@@ -118,6 +82,64 @@ describe('against the reference', () => {
       }
     }
     fc.assert(fc.property(policyForm, questions, check), { numRuns: 1000, seed: 2 })
+  })
+})
+
+describe('a thicket of patterns', () => {
+  // every way to write four segments of a, b and +, so that a search meets many nodes
+  const segments = ['a', 'b', '+']
+  const thicket = segments.flatMap(one =>
+    segments.flatMap(two => segments.flatMap(three => segments.map(four => [one, two, three, four].join('/')))),
+  )
+  const conditions = fc.record(
+    { types: some(fc.constantFrom(...types)), labels, actions: some(fc.constantFrom(...actions.slice(0, 4))) },
+    { requiredKeys: [] },
+  )
+  const shrub = fc.record({
+    secrets: fc.subarray(thicket, { minLength: 1 }).map(chosen => chosen.map((text, at) => (at % 3 === 0 ? `${text}/*` : text))),
+    more: conditions,
+  })
+  const grown = fc.record({ allow: fc.array(shrub, { minLength: 2, maxLength: 5 }), deny: fc.array(shrub, { maxLength: 3 }) })
+  const deep = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 3, maxLength: 6 }).map(parts => parts.join('/'))
+
+  test('decides as the reference does, the first time and after', () => {
+    const asked = fc.array(
+      fc.record({
+        name: deep,
+        action: fc.constantFrom(...actions.slice(0, 5)),
+        facts: fc.record({ type: fc.constantFrom(...types), labels }, { requiredKeys: [] }),
+      }),
+      {
+        minLength: 6,
+        maxLength: 6,
+      },
+    )
+    const check = (
+      role: typeof grown extends fc.Arbitrary<infer R> ? R : never,
+      list: typeof asked extends fc.Arbitrary<infer A> ? A : never,
+    ) => {
+      const rules = (shrubs: typeof role.allow) => shrubs.map(({ secrets, more }) => ({ secrets, ...more }))
+      const form: PolicyForm = { roles: { r: { allow: rules(role.allow), deny: rules(role.deny) } } }
+      const policy = policyOf(form)
+      const principal = { id: '', roles: ['r'] }
+      // every name with every question, so that what is kept for a name answers others than it was made by
+      for (const { name } of list) {
+        for (const { action, facts } of list) {
+          const target = { ...facts, name } as Target // canonical by the way it is made
+          const decision = policy.decide(principal, action, target)
+          expect({ allowed: decision.allowed, rule: decision.rule?.at?.file ?? null }).toEqual(reference(form, principal, action, target))
+        }
+      }
+    }
+    fc.assert(fc.property(grown, asked, check), { numRuns: 200, seed: 7 })
+  })
+
+  test('decides rightly for more names than it keeps', () => {
+    const policy = policyOf({ roles: { r: { allow: [{ secrets: thicket }], deny: [{ secrets: ['+/+/+/d9999'] }] } } })
+    const read = (name: string) => policy.decide({ id: '', roles: ['r'] }, 'read', { name } as Target).allowed // as above
+    for (const _ of [1, 2]) {
+      for (let at = 0; at < 10_000; at++) expect(read(`a/a/a/d${at}`)).toBe(at !== 9999)
+    }
   })
 })
 

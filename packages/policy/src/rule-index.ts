@@ -1,5 +1,5 @@
 import { everything, type NamePattern } from './name-pattern.ts'
-import { bitOf, maskOf, PatternRules } from './pattern-rules.ts'
+import { bitOf, MatchingRules, maskOf, PatternRules } from './pattern-rules.ts'
 import type { Action, Target } from './policy.ts'
 import { PrefixTree } from './prefix-tree.ts'
 import { lower, type Ranked, type Rule } from './rule.ts'
@@ -15,12 +15,18 @@ interface Node {
 
 const bare = (): Node => ({ literal: undefined, any: undefined, open: undefined, exact: undefined })
 
+// more than a search for plain patterns ever visits: one node a segment, and its `+` child
+const fewNodes = 12
+const keptNames = 4096
+
 /**
  * The rules of one role, found by name: a trie of segments, each node with its literal children, its `+` child and the
- * prefixes that end in it. A search follows the segments of the name and meets only patterns that match.
+ * prefixes that end in it. A search follows the segments of the name and meets only patterns that match. Where very many do
+ * (a thicket of `+`), what they come to is kept for the names asked last, so that the next decision does not meet them again.
  */
 export class RuleIndex {
   readonly #root = bare()
+  readonly #kept = new Map<string, MatchingRules>()
   #allows = 0
   #deniesAll = 0
 
@@ -42,9 +48,22 @@ export class RuleIndex {
     return (this.#deniesAll & bitOf(action)) !== 0
   }
 
-  /** The rule that decides; undefined when none matches. `segments` are those of the target's name. */
-  deciding(segments: readonly string[], action: Action, target: Target): Ranked | undefined {
-    return walk(this.#root, 0, { segments, action: bitOf(action), target })
+  /** The rule that decides; undefined when none matches. */
+  deciding(name: string, action: Action, target: Target): Ranked | undefined {
+    const bit = bitOf(action)
+    const kept = this.#kept.size === 0 ? undefined : this.#kept.get(name)
+    if (kept !== undefined) return kept.deciding(bit, target)
+    const search: Search = { segments: name.split('/'), action: bit, target, visited: 0 }
+    const best = walk(this.#root, 0, search)
+    if (search.visited > fewNodes) this.#keep(name, search.segments)
+    return best
+  }
+
+  #keep(name: string, segments: readonly string[]): void {
+    const patterns: PatternRules[] = []
+    collect(this.#root, 0, segments, patterns)
+    if (this.#kept.size === keptNames) this.#kept.clear()
+    this.#kept.set(name, new MatchingRules(patterns))
   }
 
   #rulesOf(pattern: NamePattern): PatternRules {
@@ -74,10 +93,12 @@ interface Search {
   /** One bit. */
   readonly action: number
   readonly target: Target
+  visited: number
 }
 
 function walk(node: Node, at: number, search: Search): Ranked | undefined {
   const { segments, action, target } = search
+  search.visited++
   const segment = segments[at]
   if (segment === undefined) return node.exact?.deciding(action, target)
   let best: Ranked | undefined
@@ -88,6 +109,19 @@ function walk(node: Node, at: number, search: Search): Ranked | undefined {
   if (literal !== undefined) best = lower(best, walk(literal, at + 1, search))
   if (node.any !== undefined && segment !== '') best = lower(best, walk(node.any, at + 1, search))
   return best
+}
+
+// the same way as `walk`, without a question
+function collect(node: Node, at: number, segments: readonly string[], into: PatternRules[]): void {
+  const segment = segments[at]
+  if (segment === undefined) {
+    if (node.exact !== undefined) into.push(node.exact)
+    return
+  }
+  node.open?.each(segment, rules => into.push(rules))
+  const literal = node.literal?.get(segment)
+  if (literal !== undefined) collect(literal, at + 1, segments, into)
+  if (node.any !== undefined && segment !== '') collect(node.any, at + 1, segments, into)
 }
 
 function isEverything(pattern: NamePattern): boolean {

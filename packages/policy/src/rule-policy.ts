@@ -8,8 +8,8 @@ const byAdmin: Ranked = {
   rank: Number.POSITIVE_INFINITY,
   decision: Object.freeze({ allowed: true, rule: Object.freeze({ role: adminRole, effect: 'allow', at: null }) }),
 }
-// a name that is not there has one segment that only a bare star matches
-const nameless = ['']
+// its one segment is empty, which only a bare star matches
+const nameless = ''
 
 /** Who holds a role, by principal id. */
 export interface Binding {
@@ -32,11 +32,11 @@ export class RulePolicy implements Policy {
   }
 
   decide(principal: Principal, action: Action, target: Target): Decision {
-    const segments = target.name === null ? nameless : target.name.split('/')
+    const name = target.name ?? nameless
     let best: Ranked | undefined
-    for (const role of principal.roles) best = lower(best, this.#deciding(role, segments, action, target))
+    for (const role of principal.roles) best = lower(best, this.#deciding(role, name, action, target))
     const bound = this.#bound.get(principal.id)
-    if (bound !== undefined) for (const role of bound) best = lower(best, this.#deciding(role, segments, action, target))
+    if (bound !== undefined) for (const role of bound) best = lower(best, this.#deciding(role, name, action, target))
     return best?.decision ?? denied
   }
 
@@ -50,7 +50,7 @@ export class RulePolicy implements Policy {
     return role === adminRole || this.#roles.has(role)
   }
 
-  #deciding(role: string, segments: readonly string[], action: Action, target: Target): Ranked | undefined {
-    return role === adminRole ? byAdmin : this.#roles.get(role)?.deciding(segments, action, target)
+  #deciding(role: string, name: string, action: Action, target: Target): Ranked | undefined {
+    return role === adminRole ? byAdmin : this.#roles.get(role)?.deciding(name, action, target)
   }
 }
