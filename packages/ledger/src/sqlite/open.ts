@@ -15,7 +15,7 @@ export async function openSqlite(data: string, clock: Clock, random: Random): Pr
   makeFile(data, file)
   const database = locked(file, clock)
   try {
-    writeFileSync(pidFile(file), `${process.pid}\n`, { mode: 0o600 })
+    writePid(file)
     await database.transaction(async tx => {
       await migrate(tx, random.uuid())
       await tx.change('update ledger set incarnation = incarnation + 1')
@@ -36,13 +36,23 @@ function locked(file: string, clock: Clock): SqliteDatabase {
     return new SqliteDatabase(file, clock)
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
-    const pid = existsSync(pidFile(file)) ? readFileSync(pidFile(file), 'utf8').trim() : 'unknown'
-    throw new BrokerError('conflict', `ledger locked: another broker (pid ${pid}) uses ${file}`, {
+    const pid = pidOf(file)
+    throw new BrokerError('conflict', `ledger locked: another broker (pid ${pid ?? 'unknown'}) uses ${file}`, {
       hint: 'stop the other broker, or give this one a data folder of its own; several brokers share a ledger on PostgreSQL',
       detail: { file, pid },
       cause: error,
     })
   }
+}
+
+function writePid(file: string): void {
+  writeFileSync(pidFile(file), `${process.pid}\n`)
+  chmodSync(pidFile(file), 0o600)
+}
+
+function pidOf(file: string): number | null {
+  const pid = existsSync(pidFile(file)) ? Number.parseInt(readFileSync(pidFile(file), 'utf8'), 10) : Number.NaN
+  return Number.isNaN(pid) ? null : pid
 }
 
 function makeFile(data: string, file: string): void {
