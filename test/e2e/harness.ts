@@ -1,10 +1,12 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type Serving, serve } from '@keyturn/broker'
+import { makeLog, type RunningBroker, startBroker } from '@keyturn/broker'
 
 /** A folder with a config and its files, gone at the end. */
 export class Place {
+  /** What was logged by brokers that ran here. */
+  readonly logged: string[] = []
   readonly folder = mkdtempSync(join(tmpdir(), 'keyturn-e2e-'))
 
   write(name: string, text: string): string {
@@ -34,10 +36,10 @@ export interface Asked {
 /** A broker in this process, asked over real HTTP on a free port of the loopback. */
 export class Running {
   readonly place: Place
-  readonly serving: Serving
+  readonly serving: RunningBroker
   readonly token: string
 
-  constructor(place: Place, serving: Serving) {
+  constructor(place: Place, serving: RunningBroker) {
     this.place = place
     this.serving = serving
     this.token = readFileSync(serving.tokenFile, 'utf8').trim()
@@ -91,11 +93,9 @@ export class Running {
 
 /** Starts a broker on `keyturn.yaml` of a place. */
 export async function start(place: Place, env: Record<string, string> = {}): Promise<Running> {
-  const serving = await serve({
-    config: join(place.folder, 'keyturn.yaml'),
-    cwd: place.folder,
-    env: { KEYTURN_LISTEN: '127.0.0.1:0', KEYTURN_DATA: join(place.folder, 'data'), KEYTURN_LOG_LEVEL: 'silent', ...env },
-  })
+  const all = { KEYTURN_LISTEN: '127.0.0.1:0', KEYTURN_DATA: join(place.folder, 'data'), ...env }
+  const log = makeLog(all, { write: line => place.logged.push(line) })
+  const serving = await startBroker({ config: join(place.folder, 'keyturn.yaml'), cwd: place.folder, env: all, log })
   return new Running(place, serving)
 }
 

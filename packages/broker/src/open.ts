@@ -9,15 +9,17 @@ import type { Logger } from 'pino'
 import { TokenSessions } from './auth/tokens.ts'
 import type { Broker } from './broker.ts'
 import { Catalog, settingsOf } from './catalog.ts'
-import { type OpenStore, pathsIn } from './compose.ts'
+import type { OpenStore } from './compose.ts'
 import { openKeyring } from './keys/keyring.ts'
-import { type DerivedKeys, derivedKeys } from './keys/root.ts'
+import { type DerivedKeys, derivedKeys, rootRecord } from './keys/root.ts'
+import { leaveRootCopy } from './keys/root-copy.ts'
 import { fileTally } from './keys/wrap-tally.ts'
+import { openSections } from './open-sections.ts'
 import { makePrivateFolder, mustBePrivate } from './private-file.ts'
 import { HotReads } from './reads/hot-reads.ts'
 import { Materials } from './reads/materials.ts'
 import { requestIds } from './request-id.ts'
-import { Section } from './section.ts'
+import type { Section } from './section.ts'
 import { TurnClock } from './turn-clock.ts'
 import { watchedJournal } from './watched-journal.ts'
 import { Worker } from './worker.ts'
@@ -60,7 +62,9 @@ export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
     const keys = await derivedKeys(ledger.sealed, sealer, random)
     const audit = await openAudit(options, keys)
     closers.unshift(() => audit.close())
-    const sections = openSections(options, keyring, keys)
+    const root = await ledger.sealed.get(rootRecord)
+    if (root !== null) leaveRootCopy(data, { ledger: ledger.id, sealed: root })
+    const sections = openSections(options, { keyring, etagKey: keys.etag.key })
     closers.unshift(async () => {
       await Promise.all(sections.map(section => section.close().catch(() => undefined)))
     })
@@ -87,20 +91,6 @@ function openAudit({ config, clock, log }: OpenOptions, keys: DerivedKeys): Prom
     clock,
     ...(anchor?.file === undefined ? {} : { anchor: { path: anchor.file, everyMs: anchor.every ?? 60_000 } }),
     onTrouble: ({ kind, message }) => log.warn({ kind, message }, 'audit'),
-  })
-}
-
-function openSections({ config, kinds, clock, random }: OpenOptions, keyring: Keyring, keys: DerivedKeys): readonly Section[] {
-  const context = { clock, random, etagKey: keys.etag.key, data: config.broker.data }
-  return [...config.stores.values()].map(store => {
-    const { name, kind, timeoutMs } = store
-    const load = async () => {
-      const found = kinds[kind]
-      if (found === undefined) throw new BrokerError('unsupported', `no adapter for kind ${kind} in this build`)
-      const open = await found.load()
-      return open({ ...store, paths: pathsIn(config, name) }, context, keyring)
-    }
-    return new Section({ name, kind, clock, timeoutMs, load })
   })
 }
 

@@ -1,105 +1,38 @@
-import { readFile } from 'node:fs/promises'
-import { type Config, loadConfig } from '@keyturn/config'
-import { BrokerError, type Clock, type Random } from '@keyturn/core'
-import { destination, type Logger, pino } from 'pino'
-import { makeApp } from './app.ts'
-import { firstToken } from './auth/first-token.ts'
-import { systemClock } from './clock.ts'
-import { kinds } from './compose.ts'
-import { type Listening, listen } from './listen.ts'
-import { openBroker } from './open.ts'
-import { pooledRandom } from './random.ts'
-
-/** How long running requests and rotations have to come to an end: less than what supervisors wait before they kill. */
-const stopWithinMs = 25_000
+import { makeLog } from './log.ts'
+import { type RunningBroker, startBroker } from './start.ts'
 
 export interface ServeOptions {
   /** The config file. */
   readonly config: string
   readonly cwd: string
   readonly env: NodeJS.ProcessEnv
-  readonly clock?: Clock
-  readonly random?: Random
-  readonly log?: Logger
-  readonly version?: string
 }
 
-/** A broker that answers. */
-export interface Serving {
-  /** `http://host:port` */
-  readonly address: string
-  readonly config: Config
-  /** Where the first admin token was left. */
-  readonly tokenFile: string
-  /** Stops accepting, finishes what runs, signs off. Twice is once. */
-  stop(): Promise<void>
-}
-
-/** Reads a config as this build does. Throws `ConfigError` with everything that is wrong. */
-export async function readConfig(options: Pick<ServeOptions, 'config' | 'cwd' | 'env'>): Promise<Config> {
-  return loadConfig(options.config, { env: options.env, kinds: await kinds(), reader: { read: path => readFile(path) }, cwd: options.cwd })
-}
-
-/** Starts the broker and its worker. Errors: `ConfigError`, and `BrokerError` for what keeps it from starting, with a hint. */
-export async function serve(options: ServeOptions): Promise<Serving> {
-  const { env, clock = systemClock, random = pooledRandom(), version = '0.1.0' } = options
-  const config = await readConfig(options)
-  mustBePrivateEnough(config)
-  const log = options.log ?? makeLog(env)
-  for (const { message, at } of config.warnings) log.warn({ at: `${at.file}:${at.line}:${at.column}` }, message)
-  const opened = await openBroker({ config, kinds: await kinds(), env, clock, random, log, version })
-  let listening: Listening
-  let tokenFile: string
-  try {
-    tokenFile = await firstToken(opened.broker, config.broker.data)
-    listening = await listen(makeApp(opened.broker), config.broker.listen)
-  } catch (error) {
-    await opened.close(0)
-    throw error
-  }
-  opened.worker.start()
-  log.info({ address: listening.address, data: config.broker.data, secrets: config.secrets.size }, 'serving')
-  let stopping: Promise<void> | undefined
-  const stop = async () => {
-    const begun = clock.now().getTime()
-    log.info('stopping')
-    await within(clock, stopWithinMs, Promise.all([listening.stop(), opened.worker.stop(stopWithinMs)]))
-    await opened.close(Math.max(0, stopWithinMs - (clock.now().getTime() - begun)))
-    log.info('stopped')
-  }
+/** Starts the broker of this process: logs on stderr, and what nobody caught is logged and survived. Errors: `ConfigError` and `BrokerError`, before it answers. */
+export async function serve(options: ServeOptions): Promise<RunningBroker> {
+  const log = makeLog(options.env, { write: line => process.stderr.write(line) })
+  const running = await startBroker({ ...options, log })
+  const forget = catchLast(where => log.fatal(where, 'an error that nobody caught; the broker goes on'))
   return {
-    address: listening.address,
-    config,
-    tokenFile,
-    stop: () => {
-      stopping ??= stop()
-      return stopping
+    ...running,
+    async stop() {
+      await running.stop()
+      forget()
     },
   }
 }
 
-function mustBePrivateEnough({ broker: { listen: address, allow } }: Config): void {
-  const local = address.host === 'localhost' || address.host === '::1' || /^127\./.test(address.host)
-  if (local || allow.includes('plaintext-admin')) return
-  throw new BrokerError('invalid_argument', `plain HTTP on ${address.host} would carry tokens and secrets in clear`, {
-    hint: 'listen on 127.0.0.1 behind a TLS proxy, or write broker: { allow: [plaintext-admin] }',
-  })
-}
-
-/** Structured logs on stderr: what is logged is named at each place, and is a name, a code or a count. */
-export function makeLog(env: NodeJS.ProcessEnv): Logger {
-  const level = env.KEYTURN_LOG_LEVEL ?? 'info'
-  if (!Object.hasOwn(pino.levels.values, level) && level !== 'silent') {
-    throw new BrokerError('invalid_argument', 'KEYTURN_LOG_LEVEL is none of trace, debug, info, warn, error, fatal, silent')
+/** What nobody caught is told without its message, which may hold anything. */
+function catchLast(tell: (where: { readonly name: string; readonly at: readonly string[] }) => void): () => void {
+  const heard = (error: unknown) => {
+    const { name, stack = '' } = error instanceof Error ? error : new Error()
+    const frames = stack.split('\n').filter(line => /^\s+at /.test(line))
+    tell({ name, at: frames.slice(0, 8).map(line => line.trim()) })
   }
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination({ dest: 2, sync: true }))
-}
-
-async function within(clock: Clock, ms: number, act: Promise<unknown>): Promise<void> {
-  let cancel: () => void = () => undefined
-  const late = new Promise<void>(resolve => {
-    cancel = clock.after(ms, resolve)
-  })
-  await Promise.race([act.then(() => undefined), late])
-  cancel()
+  process.on('uncaughtException', heard)
+  process.on('unhandledRejection', heard)
+  return () => {
+    process.off('uncaughtException', heard)
+    process.off('unhandledRejection', heard)
+  }
 }

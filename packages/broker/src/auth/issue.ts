@@ -10,7 +10,7 @@ export interface TokenWish {
   readonly name?: string
 }
 
-type Parts = Pick<Broker, 'clock' | 'random' | 'ledger' | 'keys' | 'policy' | 'sessions'>
+type Parts = Pick<Broker, 'clock' | 'random' | 'ledger' | 'keys' | 'policy'> & { readonly sessions: Pick<Broker['sessions'], 'forget'> }
 
 /** Makes a token for a role that exists. Only its MAC is kept: the answer is the one place where it can be read. */
 export async function issueToken(broker: Parts, wish: TokenWish): Promise<{ readonly token: string; readonly row: TokenRow }> {

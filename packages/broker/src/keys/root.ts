@@ -1,5 +1,5 @@
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
-import { BrokerError, type Random } from '@keyturn/core'
+import { BrokerError, type Random, type Sealed } from '@keyturn/core'
 import type { EnvelopeSealer } from '@keyturn/envelope'
 import type { SealedRecords } from '@keyturn/ledger'
 
@@ -18,7 +18,8 @@ export interface DerivedKeys {
   readonly idempotency: DerivedKey
 }
 
-const record = 'root'
+/** What the sealed root is called in the ledger. */
+export const rootRecord = 'root'
 const rootBytes = 32
 const rootNumber = 1
 
@@ -28,29 +29,40 @@ const rootNumber = 1
  */
 export async function derivedKeys(sealed: SealedRecords, sealer: EnvelopeSealer, random: Random): Promise<DerivedKeys> {
   const root = await openRoot(sealed, sealer, random)
+  return derived(root)
+}
+
+/** The same keys from a sealed root that was found elsewhere. */
+export function openRootCopy(sealed: Sealed, sealer: EnvelopeSealer): DerivedKeys {
+  return derived(sealer.openRoot(rootNumber, sealed))
+}
+
+/** Every key, and the root wiped. */
+function derived(root: Uint8Array): DerivedKeys {
   try {
     const derive = (purpose: string): DerivedKey => ({
       id: `r${rootNumber}.${purpose}`,
       key: createSecretKey(Buffer.from(hkdfSync('sha256', root, '', `keyturn/v1/${purpose}`, 32))),
     })
-    return {
-      audit: derive('audit'),
-      token: derive('token'),
-      etag: derive('etag'),
-      cursor: derive('cursor'),
-      idempotency: derive('idempotency'),
-    }
+    const [audit, token, etag, cursor, idempotency] = [
+      derive('audit'),
+      derive('token'),
+      derive('etag'),
+      derive('cursor'),
+      derive('idempotency'),
+    ]
+    return { audit, token, etag, cursor, idempotency }
   } finally {
     root.fill(0)
   }
 }
 
 async function openRoot(records: SealedRecords, sealer: EnvelopeSealer, random: Random): Promise<Uint8Array> {
-  const before = await records.get(record)
+  const before = await records.get(rootRecord)
   if (before !== null) return sealer.openRoot(rootNumber, before)
   const root = random.bytes(rootBytes)
   try {
-    await records.put(record, sealer.sealRoot(rootNumber, root), null)
+    await records.put(rootRecord, sealer.sealRoot(rootNumber, root), null)
     return root
   } catch (error) {
     root.fill(0)

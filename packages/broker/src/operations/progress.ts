@@ -56,7 +56,7 @@ function overall(states: readonly ItemProgress[]): ItemProgress {
 
 function lastEnd(operation: Operation): Date {
   const ends = operation.items.map(({ rotation }) => rotation?.finishedAt ?? rotation?.stateAt ?? operation.startedAt)
-  return ends.reduce((latest, end) => (end > latest ? end : latest), operation.startedAt)
+  return new Date(Math.max(operation.startedAt.getTime(), ...ends.map(end => end.getTime())))
 }
 
 function itemView({ name, rotation, error }: OperationItem): object {

@@ -14,5 +14,5 @@ export function notModified(rendering: Rendering, requestId: string): Response {
 
 /** Whether an `If-None-Match` lists this tag: compared weakly, or `*` (RFC 9110, 13.1.2). */
 export function lists(header: string | undefined, etag: string): boolean {
-  return header !== undefined && header.split(',').some(tag => ['*', etag, `W/${etag}`].includes(tag.trim()))
+  return header?.split(',').some(tag => ['*', etag, `W/${etag}`].includes(tag.trim())) ?? false
 }

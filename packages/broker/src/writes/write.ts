@@ -128,7 +128,7 @@ export async function settle(broker: Broker, store: Store, entry: Entry, intent:
     })
   })
   const next = broker.sealer.open({ secretId: intent.secretId, number: intent.number, kind: 'pending' }, intent.next)
-  const happened = found !== null && found.value.equals(next) && found.version !== intent.superseded?.version
+  const happened = found?.value.equals(next) === true && found.version !== intent.superseded?.version
   if (happened) await end(broker, entry, intent, found)
   else await broker.ledger.secrets.endWrite(intent, null)
   broker.materials.drop(entry.name)

@@ -1,0 +1,130 @@
+import { createSecretKey } from 'node:crypto'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Config } from '@keyturn/config'
+import { BrokerError, type ErrorCode, type Finding, type Random, secretName } from '@keyturn/core'
+import { Keyring } from '@keyturn/envelope'
+import { Catalog, type Entry } from './catalog.ts'
+import { systemClock } from './clock.ts'
+import { kinds } from './compose.ts'
+import { openKeyring } from './keys/keyring.ts'
+import { openSections } from './open-sections.ts'
+import { pooledRandom } from './random.ts'
+import type { Section } from './section.ts'
+
+/** A finding; `code` is the error behind it, `name` the word for what is wrong where the code does not say it. */
+export type NamedFinding = Finding & { readonly code?: ErrorCode; readonly name?: string }
+
+/** What was found of a store, or of one secret in it. */
+export interface Examined {
+  readonly store: string
+  readonly kind: string
+  /** null: the store itself. */
+  readonly secret: string | null
+  readonly findings: readonly NamedFinding[]
+}
+
+export interface ExamineOnly {
+  readonly store?: string
+  readonly secret?: string
+  /** Where stores and keys look for what the config leaves to the environment. */
+  readonly env: NodeJS.ProcessEnv
+  readonly signal?: AbortSignal
+}
+
+/** Logs in to the stores of a config and looks at rights, paths and fields, without a broker: all of them, one, or one secret. */
+export async function examineStores(config: Config, only: ExamineOnly): Promise<readonly Examined[]> {
+  const random = pooledRandom()
+  const looking = lookingGlass(config, only.env, random)
+  // what a fingerprint is keyed by plays no part in looking
+  const keys = { keyring: looking.keyring, etagKey: createSecretKey(random.bytes(32)) }
+  const sections = openSections({ config: looking.config, kinds: await kinds(), clock: systemClock, random }, keys)
+  try {
+    const catalog = new Catalog(config, sections)
+    const entries = (only.secret === undefined ? catalog.named() : [secretName(only.secret)]).flatMap(name => catalog.find(name) ?? [])
+    const wanted = sections.filter(section => wants(section, only, entries))
+    const found = wanted.map(section =>
+      examineSection(
+        section,
+        entries.filter(entry => entry.section === section),
+        only,
+      ),
+    )
+    return (await Promise.all(found)).flat()
+  } finally {
+    await Promise.all(sections.map(section => section.close().catch(() => undefined)))
+    looking.end()
+  }
+}
+
+function wants(section: Section, only: ExamineOnly, entries: readonly Entry[]): boolean {
+  if (only.store !== undefined) return section.name === only.store
+  return only.secret === undefined || entries.some(entry => entry.section === section)
+}
+
+async function examineSection(section: Section, entries: readonly Entry[], { signal }: ExamineOnly): Promise<readonly Examined[]> {
+  const call = signal === undefined ? {} : { signal }
+  const base = { store: section.name, kind: section.kind }
+  const store = await findingsOf('login', () => section.ask(open => open.examine(null, call)))
+  const all: Examined[] = [{ ...base, secret: null, findings: store }]
+  // behind a store that cannot be asked, every secret would only say so again
+  if (store.some(finding => finding.code !== undefined)) return all
+  for (const entry of entries) {
+    const findings = await findingsOf(entry.path, () => section.ask(open => open.examine(entry.path, call)))
+    all.push({ ...base, secret: entry.name, findings })
+  }
+  return all
+}
+
+/** What a look found; a look that failed is a finding too. */
+async function findingsOf(what: string, look: () => Promise<readonly Finding[]>): Promise<readonly NamedFinding[]> {
+  try {
+    return await look()
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code === 'cancelled') throw error
+    return [
+      { ok: false, what, detail: error.message, hint: error.hint ?? hints[error.code] ?? 'see the log of the store', code: error.code },
+    ]
+  }
+}
+
+const hints: Partial<Record<ErrorCode, string>> = {
+  unavailable: 'look whether the store runs and can be reached from here',
+  unauthenticated: 'correct the auth of this section',
+  permission_denied: 'give the login of this section the right',
+  not_found: 'write it, or correct the path in the config',
+  conflict: 'another process holds it: ask the running broker instead',
+}
+
+interface LookingGlass {
+  readonly config: Config
+  readonly keyring: Keyring
+  readonly end: () => void
+}
+
+/** To look must not make anything: where nothing was ever started, the stores of this machine are looked at in a folder that goes away, under a key that does too. */
+function lookingGlass(config: Config, env: NodeJS.ProcessEnv, random: Random): LookingGlass {
+  if (wasStarted(config)) return { config, keyring: openKeyring(config.broker, { env, random, fresh: false }), end: () => undefined }
+  const data = mkdtempSync(join(tmpdir(), 'keyturn-examine-'))
+  const keyring = new Keyring({ keks: new Map([['look', createSecretKey(random.bytes(32))]]), current: 'look' })
+  return { config: { ...config, broker: { ...config.broker, data } }, keyring, end: () => rmSync(data, { recursive: true, force: true }) }
+}
+
+function wasStarted({ broker: { data, ledger } }: Config): boolean {
+  return ledger !== null || existsSync(join(data, 'ledger.db'))
+}
+
+/** What can be said of a broker that is not running: whether its keys are at hand. */
+export async function examineBroker(config: Config, env: NodeJS.ProcessEnv): Promise<readonly NamedFinding[]> {
+  if (!wasStarted(config)) return [{ ok: true, what: 'keys', detail: 'made at the first start' }]
+  try {
+    const keyring = openKeyring(config.broker, { env, random: pooledRandom(), fresh: false })
+    return [{ ok: true, what: 'keys', detail: `current ${keyring.currentId}, loaded ${keyring.ids.join(' ')}` }]
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error
+    return [
+      { ok: false, what: 'keys', name: 'KEK missing', detail: error.message, hint: error.hint ?? 'put the keys back', code: error.code },
+    ]
+  }
+}
