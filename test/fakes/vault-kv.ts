@@ -79,7 +79,8 @@ export class KvTwo implements Engine {
     const [part = '', ...rest] = path.split('/')
     const key = rest.join('/')
     if (part === 'metadata') return this.#metadata(operation, key)
-    if (key === '') return { status: 404, warnings: ['Non-listing operations on the root of a K/V v2 mount are not supported.'] }
+    if (key === '' && ['data', 'delete', 'undelete', 'destroy'].includes(part))
+      return { status: 404, warnings: ['Non-listing operations on the root of a K/V v2 mount are not supported.'] }
     if (part === 'data' && operation === 'read') return this.#read(key, query, 'data')
     if (part === 'subkeys' && operation === 'read') return this.#read(key, query, 'subkeys')
     if (part === 'data' && operation === 'write') return this.#write(key, body)

@@ -141,16 +141,17 @@ export class VaultFake {
     if (live === undefined) return denied
     if (path.startsWith('sys/internal/ui/mounts/')) return this.#mountOf(path.slice('sys/internal/ui/mounts/'.length), live)
     const operation = operationOf(method, query)
-    const can = this.auth.capabilities(live, operation === 'list' ? `${path.replace(/\/$/, '')}/` : path)
+    const place = operation === 'list' ? `${path.replace(/\/$/, '')}/` : path
+    const can = this.auth.capabilities(live, place)
     if (!can.includes('root') && !can.includes(operation === 'write' ? 'update' : operation)) return denied
     if (path.startsWith('auth/token/')) return this.auth.self(path.slice('auth/token/'.length), live)
     if (path === 'sys/capabilities-self') {
       const paths = body.paths as readonly string[]
       return { status: 200, data: Object.fromEntries(paths.map(each => [each, this.auth.capabilities(live, each)])) }
     }
-    const [mount, engine] = this.#route(path)
+    const [mount, engine] = this.#route(place)
     if (engine === undefined) return { status: 404, errors: [`no handler for route "${path}". route entry not found.`] }
-    return engine.handle({ operation, key: path.slice(mount.length + 1), query, body })
+    return engine.handle({ operation, key: place.slice(mount.length + 1), query, body })
   }
 
   #mountOf(path: string, token: NonNullable<ReturnType<VaultAuth['live']>>): Whole {

@@ -48,8 +48,9 @@ export class Kv {
         throw new BrokerError('corrupt', 'vault: a list is no list of names')
       return [...new Set(keys)]
     } catch (error) {
-      if (hasStatus(error, 404) && saysAbsent(error)) return []
-      throw error
+      if (!hasStatus(error, 404)) throw error
+      if (saysAbsent(error)) return []
+      throw misplaced(folder, error)
     }
   }
 }

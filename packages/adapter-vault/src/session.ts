@@ -38,6 +38,8 @@ export class Session {
   #refresh: Promise<void> | undefined
   #forcedAt = Number.NEGATIVE_INFINITY
   #served = false
+  /** The last token seen to have the right to look itself up: when that is refused later, it ended. */
+  #lookedUp: string | undefined
   #refusals = 0
   #quiet: { readonly until: number; readonly error: BrokerError } | undefined
   #closed = false
@@ -91,25 +93,36 @@ export class Session {
     const held = this.#held
     if (held !== undefined && held.grant.token !== token) return held.grant.token
     if (await this.#looksUp(token, signal)) return undefined
-    const { credential } = this.#ports
-    if (!credential.again) {
-      if (this.#served && held?.grant.looksUp === false) return undefined
-      throw new BrokerError('unauthenticated', `vault: ${credential.title} was refused by ${this.#ports.address}`, {
-        hint: 'it has ended or was revoked: give the section another one',
-      })
-    }
-    const now = this.#now()
-    if (this.#held?.grant.token === token) {
-      if (now - this.#forcedAt < forcedEveryMs) return undefined
+    if (!this.#ports.credential.again) return this.#kept(token)
+    // another caller may have found it out meanwhile
+    if (this.#held !== undefined && this.#held.grant.token !== token) return this.#held.grant.token
+    if (this.#held !== undefined) {
+      const now = this.#now()
+      if (this.#lookedUp !== token && now - this.#forcedAt < forcedEveryMs) return undefined
       this.#forcedAt = now
       this.#held = undefined
     }
-    return (await orAbort(this.#logIn(), signal)).grant.token
+    const other = (await orAbort(this.#logIn(), signal)).grant.token
+    return other === token ? this.#kept(token) : other
+  }
+
+  /** What a refusal means where there is no other token: a denial if this one did serve and nothing says that it ended. */
+  #kept(token: string): undefined {
+    if (this.#served && this.#lookedUp !== token) return undefined
+    throw this.#ended()
+  }
+
+  #ended(): BrokerError {
+    const { credential, address } = this.#ports
+    return new BrokerError('unauthenticated', `vault: ${credential.title} was refused by ${address}`, {
+      hint: 'it has ended or was revoked: give the section another one',
+    })
   }
 
   async #looksUp(token: string, signal: AbortSignal): Promise<boolean> {
     try {
       await this.#ports.client.read('auth/token/lookup-self', { token, signal })
+      this.#lookedUp = token
       return true
     } catch (error) {
       if (hasStatus(error, 403)) return false
@@ -128,6 +141,8 @@ export class Session {
     if (this.#quiet !== undefined && this.#now() < this.#quiet.until) throw this.#quiet.error
     try {
       const grant = await this.#within(loginMs, signal => credential.login(client, signal))
+      if (grant.looksUp) this.#lookedUp = grant.token
+      else if (this.#lookedUp === grant.token) throw this.#ended()
       this.#refusals = 0
       this.#quiet = undefined
       this.#held = this.#hold(grant, grant.ttlMs)
