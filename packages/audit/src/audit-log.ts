@@ -8,6 +8,7 @@ import { findIds } from './find-ids.ts'
 import { type AuditTrouble, LogFile } from './log-file.ts'
 import { nodeDisk } from './node-disk.ts'
 
+/** What a log is opened with. */
 export interface AuditSettings {
   readonly path: string
   /** Closes new batches. */

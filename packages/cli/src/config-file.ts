@@ -1,6 +1,6 @@
-import { readFile, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative, resolve } from 'node:path'
-import { type Config, ConfigError, loadConfig, renderComplaint } from '@keyturn/config'
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { type Config, ConfigError, renderComplaint } from '@keyturn/config'
 import type { BrokerDoor } from './broker-door.ts'
 import { Exit, exit, wrongUse } from './exit.ts'
 import type { Terminal } from './terminal.ts'
@@ -16,21 +16,18 @@ export async function configFile(terminal: Terminal, given: string | undefined):
   return join(path, `${environment === undefined || environment === '' ? 'keyturn' : environment}.yaml`)
 }
 
-/** Reads the config; everything wrong with it goes to stderr, and ends the command with exit 2. Warnings go there too. */
+/** Reads the config; warnings go to stderr. */
 export async function readConfig(terminal: Terminal, door: BrokerDoor, given: string | undefined): Promise<Config> {
-  const file = await configFile(terminal, given)
-  // complaints name the file as a person would type it
-  const near = relative(terminal.cwd, file)
-  const shown = near.startsWith('..') || isAbsolute(near) ? file : near
+  const { cwd, env } = terminal
+  const config = await complained(terminal, door.readConfig({ config: await configFile(terminal, given), cwd, env }))
+  for (const warning of config.warnings) terminal.err(`${renderComplaint(warning)}\n`)
+  return config
+}
+
+/** Everything that is wrong with a config goes to stderr, and ends the command with exit 2. */
+export async function complained<T>(terminal: Terminal, reading: Promise<T>): Promise<T> {
   try {
-    const config = await loadConfig(shown, {
-      env: terminal.env,
-      kinds: await door.kinds(),
-      reader: { read: path => readFile(resolve(terminal.cwd, path)) },
-      cwd: terminal.cwd,
-    })
-    for (const warning of config.warnings) terminal.err(`${renderComplaint(warning)}\n`)
-    return config
+    return await reading
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     terminal.err(`${error.message}\n`)

@@ -1,8 +1,8 @@
 import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import type { NamedFinding } from '@keyturn/broker'
 import type { Config } from '@keyturn/config'
-import type { NamedFinding } from './broker-door.ts'
 
 /** Below this a broker may not be able to write what it must. */
 const freeBytesMin = 64 * 1024 * 1024

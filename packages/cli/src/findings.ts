@@ -1,6 +1,7 @@
+import type { Examined, NamedFinding } from '@keyturn/broker'
 import type { Config } from '@keyturn/config'
 import type { ErrorCode } from '@keyturn/core'
-import { type BrokerDoor, type Examined, type NamedFinding, notBuilt } from './broker-door.ts'
+import type { BrokerDoor } from './broker-door.ts'
 import { printRows } from './print.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -34,7 +35,6 @@ export async function examineStores(
   config: Config,
   only: { readonly store?: string; readonly secret?: string } = {},
 ): Promise<readonly NamedResult[]> {
-  if (door.examineStores === undefined) throw notBuilt('examine stores')
   const { env, signal } = terminal
   return nameFindings(await door.examineStores(config, { ...only, env, signal }))
 }

@@ -12,7 +12,7 @@ export async function followOperation(
   terminal: Terminal,
   client: KeyturnClient,
   operationId: string,
-  options: { readonly json?: boolean; readonly pollMs?: number },
+  options: { readonly json?: boolean },
 ): Promise<void> {
   let told = ''
   const tell = (operation: Operation) => {
@@ -22,7 +22,7 @@ export async function followOperation(
     if (options.json === true) terminal.out(`${JSON.stringify(operation)}\n`)
     else terminal.err(progressOf(terminal, operation))
   }
-  const operation = await client.wait(operationId, { onProgress: tell, pollMs: options.pollMs ?? 300 })
+  const operation = await client.wait(operationId, { onProgress: tell })
   if (options.json !== true) {
     if (terminal.isTerminal.stderr) terminal.err('\n')
     printOutcome(terminal, operation)

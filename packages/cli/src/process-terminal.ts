@@ -30,6 +30,5 @@ export function processTerminal(): Terminal {
       return answer === true
     },
     signal: stop.signal,
-    now: () => new Date(),
   }
 }

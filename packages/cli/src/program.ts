@@ -46,6 +46,8 @@ export async function run(argv: readonly string[], terminal: Terminal, door: Set
 function program(setting: Setting): Command {
   const { terminal } = setting
   const root = new Command('keyturn').description('A secrets broker with a rotation engine.').version(version)
+  // or `get NAME --version 7` would print the version of the command line
+  root.enablePositionalOptions()
   root.addHelpText('after', environment)
   for (const make of commands) root.addCommand(make(setting))
   const settle = (command: Command): void => {

@@ -16,5 +16,4 @@ export interface Terminal {
   confirm(message: string): Promise<boolean>
   /** Fires when the person or the system wants the command to end. */
   readonly signal: AbortSignal
-  now(): Date
 }

@@ -1,9 +1,9 @@
 import { relative } from 'node:path'
+import type { RunningBroker } from '@keyturn/broker'
 import type { SecretConfig } from '@keyturn/config'
-import type { Running } from './broker-door.ts'
 
 /** What a person reads when a broker has started: where it is, where the token is, and what to try. */
-export function welcome({ address, config, tokenFile }: Running, cwd: string): string {
+export function welcome({ address, config, tokenFile }: RunningBroker, cwd: string): string {
   const token = relative(cwd, tokenFile)
   const lines = [`Keyturn answers at ${address}`, `The admin token is in ${token}`, '', 'Try, in another terminal:']
   const prefix = address === 'http://127.0.0.1:8320' ? '' : `KEYTURN_ADDR=${address} `

@@ -4,8 +4,10 @@ import * as api from '@keyturn/api'
 import { type CallOptions, Connection, type ConnectionOptions } from './connection.ts'
 import { ofId, ofName, ofReference, queryOf } from './targets.ts'
 
+/** A secret as `list` shows it: names and metadata. */
 export type SecretRow = api.SecretList['secrets'][number]
 
+/** Which version and which field of a secret. */
 export interface GetOptions extends CallOptions {
   readonly field?: string
   /** Either this or `stage`. */
@@ -13,6 +15,7 @@ export interface GetOptions extends CallOptions {
   readonly stage?: 'current' | 'previous' | 'pending'
 }
 
+/** Under which condition a secret is written or deleted. */
 export interface WriteOptions extends CallOptions {
   /** Only if this version is current: `conflict` otherwise. */
   readonly ifVersion?: string
@@ -25,11 +28,13 @@ export interface WriteOptions extends CallOptions {
 /** A new value, whole: one unnamed field, or all named ones. */
 export type NewValue = { readonly value: api.WireField } | { readonly fields: Readonly<Record<string, api.WireField>> }
 
+/** Why something is done, for the record. */
 export interface ActOptions extends CallOptions {
   readonly reason?: string
   readonly idempotencyKey?: string
 }
 
+/** How a rotation is done. */
 export interface RotateOptions extends ActOptions {
   /** `compromise` ends a running grace first, and needs the right of that name. */
   readonly mode?: 'normal' | 'compromise'
@@ -46,8 +51,9 @@ export type Selector =
   | { readonly read_by: string }
   | { readonly all: true }
 
+/** How an operation is followed. */
 export interface WaitOptions extends CallOptions {
-  /** 500 ms. */
+  /** The longest pause between two looks: 500 ms. The first ones are shorter. */
   readonly pollMs?: number
   readonly onProgress?: (operation: api.Operation) => void
 }
@@ -143,14 +149,15 @@ export class KeyturnClient {
 
   /** Looks at an operation until it no longer runs; `waiting` and `needs_attention` end it too. */
   async wait(operationId: string, options: WaitOptions = {}): Promise<api.Operation> {
-    for (;;) {
+    const longestMs = options.pollMs ?? 500
+    for (let pauseMs = Math.min(50, longestMs); ; pauseMs = Math.min(pauseMs * 2, longestMs)) {
       const operation = await this.operation(operationId, options)
       options.onProgress?.(operation)
       const goesOn = operation.state === 'waiting' && operation.items.every(item => item.waiting_for === null)
       if (operation.state !== 'running' && !goesOn) return operation
       const ends = [options.signal, this.#signal].filter(end => end !== undefined)
       // the next look tells that it was cancelled
-      await pause(options.pollMs ?? 500, undefined, { signal: AbortSignal.any(ends) }).catch(() => undefined)
+      await pause(pauseMs, undefined, { signal: AbortSignal.any(ends) }).catch(() => undefined)
     }
   }
 

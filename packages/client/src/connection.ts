@@ -4,6 +4,7 @@ import { errorOf, limits } from '@keyturn/api'
 /** What every failed call throws: `code`, `message`, `hint`, `retryAfterMs` and `detail` as the broker gave them; never a value. */
 export type KeyturnError = ReturnType<typeof errorOf>
 
+/** Which broker, and as whom. */
 export interface ConnectionOptions {
   /** `http://127.0.0.1:8320`; a path is a prefix. */
   readonly address: string
@@ -17,6 +18,7 @@ export interface ConnectionOptions {
   readonly signal?: AbortSignal
 }
 
+/** What every call takes. */
 export interface CallOptions {
   /** Ends the call. */
   readonly signal?: AbortSignal

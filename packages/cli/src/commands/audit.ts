@@ -2,7 +2,6 @@ import { open, readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Complaint, type Head, readAnchor, type Verdict, verify as verifyChain } from '@keyturn/audit'
 import { Command } from 'commander'
-import { notBuilt } from '../broker-door.ts'
 import { command, configOption, jsonOption, type Setting } from '../command.ts'
 import { readConfig } from '../config-file.ts'
 import { Exit, exit, wrongUse } from '../exit.ts'
@@ -49,7 +48,6 @@ function verify({ terminal, openDoor }: Setting): Command {
       const anchor = options.anchor === undefined ? undefined : await anchorOf(options.anchor)
       const door = await openDoor()
       const config = await readConfig(terminal, door, options.config)
-      if (door.auditKeys === undefined) throw notBuilt('find the keys of the audit chain')
       const findKey = await door.auditKeys(config, terminal.env)
       const paths = files.length === 0 ? [config.audit.file] : files
       const verdict = await verifyChain(paths, { findKey, ...(anchor === undefined ? {} : { anchor }) })

@@ -1,9 +1,10 @@
 import type { Readiness } from '@keyturn/api'
+import type { NamedFinding } from '@keyturn/broker'
 import { KeyturnClient } from '@keyturn/client'
 import { type Config, nearest } from '@keyturn/config'
 import { BrokerError, secretName } from '@keyturn/core'
 import type { Command } from 'commander'
-import type { BrokerDoor, NamedFinding } from '../broker-door.ts'
+import type { BrokerDoor } from '../broker-door.ts'
 import { command, configOption, jsonOption, type Setting } from '../command.ts'
 import { readConfig } from '../config-file.ts'
 import { examineDisk } from '../disk-findings.ts'
@@ -60,7 +61,7 @@ async function examineAll(
   const own = [
     ...(readiness === undefined ? [] : readinessFindings(readiness)),
     ...examineDisk(config, readiness !== undefined),
-    ...(readiness === undefined ? ((await door.examineBroker?.(config, terminal.env)) ?? []) : []),
+    ...(readiness === undefined ? await door.examineBroker(config, terminal.env) : []),
   ]
   return [...own.map(finding => nameFinding(finding, 'broker')), ...stores]
 }

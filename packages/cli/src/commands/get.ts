@@ -1,3 +1,4 @@
+import { BrokerError } from '@keyturn/core'
 import type { Command } from 'commander'
 import { brokerClient } from '../broker-client.ts'
 import { command, jsonOption, type Setting, tokenFileOption } from '../command.ts'
@@ -44,9 +45,15 @@ export function get({ terminal }: Setting): Command {
         printJson(terminal, await client.get(name, wanted))
         return
       }
-      const { bytes } = await client.getBytes(name, wanted)
+      const { bytes } = await client.getBytes(name, wanted).catch((error: unknown) => {
+        throw isSeveral(error) ? wrongUse(`${name} has several fields`, 'name one with --field, or print all of them with --json') : error
+      })
       terminal.out(bytes)
       // a person's next prompt would stand behind the value
       if (terminal.isTerminal.stdout && bytes.at(-1) !== 10) terminal.out('\n')
     })
+}
+
+function isSeveral(error: unknown): boolean {
+  return error instanceof BrokerError && error.detail?.reason === 'not_acceptable'
 }

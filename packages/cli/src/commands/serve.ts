@@ -1,9 +1,6 @@
-import { ConfigError } from '@keyturn/config'
 import type { Command } from 'commander'
 import { command, configOption, type Setting } from '../command.ts'
-import { configFile } from '../config-file.ts'
-import { Exit, exit } from '../exit.ts'
-import { version } from '../version.ts'
+import { complained, configFile } from '../config-file.ts'
 import { welcome } from '../welcome.ts'
 
 /** `serve`: the broker and its rotation worker, until it is told to stop. */
@@ -18,14 +15,9 @@ export function serve({ terminal, openDoor }: Setting): Command {
       const { env, cwd, signal } = terminal
       const config = await configFile(terminal, options.config)
       const door = await openDoor()
-      const stopped = new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
-      const running = await door.serve({ config, env, cwd, version }).catch((error: unknown) => {
-        if (!(error instanceof ConfigError)) throw error
-        terminal.err(`${error.message}\n`)
-        throw new Exit(exit.use)
-      })
+      const running = await complained(terminal, door.serve({ config, env, cwd }))
       terminal.out(welcome(running, cwd))
-      if (!signal.aborted) await stopped
+      if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
       await running.stop()
     })
 }

@@ -2,7 +2,6 @@ import { parseDuration } from '@keyturn/config'
 import type { Command } from 'commander'
 import { Command as Group } from 'commander'
 import { type BrokerOptions, brokerClient } from '../broker-client.ts'
-import { notBuilt } from '../broker-door.ts'
 import { command, configOption, jsonOption, type Setting, tokenFileOption } from '../command.ts'
 import { readConfig } from '../config-file.ts'
 import { wrongUse } from '../exit.ts'
@@ -53,7 +52,6 @@ function create({ terminal, openDoor }: Setting): Command {
 
       async function offline() {
         const door = await openDoor()
-        if (door.makeOfflineToken === undefined) throw notBuilt('make a token offline')
         const config = await readConfig(terminal, door, options.config)
         return door.makeOfflineToken(config, { role, ttl, ...(options.name === undefined ? {} : { name: options.name }) }, terminal.env)
       }
