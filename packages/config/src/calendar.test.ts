@@ -146,11 +146,11 @@ describe('next', () => {
         if (next === null) throw new Error('every one of these windows opens some day')
         expect(calendar.allows(next, rules)).toEqual({ open: true, next })
         expect(open).toBe(next.getTime() === start)
-        const step = Math.max(minuteMs, Math.floor((next.getTime() - start) / 40 / minuteMs) * minuteMs)
+        const step = Math.max(minuteMs, Math.floor((next.getTime() - start) / 12 / minuteMs) * minuteMs)
         for (let at = start; at < next.getTime(); at += step) expect(calendar.allows(new Date(at), rules).open).toBe(false)
         if (!open) expect(calendar.allows(new Date(next.getTime() - 1), rules).open).toBe(false)
       }),
-      { numRuns: 150, seed: 20_260_329 },
+      { numRuns: 60, seed: 20_260_329 },
     )
   })
 

@@ -16,7 +16,8 @@ import { type Environment, interpolate } from './interpolate.ts'
 import { decodeText } from './text-file.ts'
 import { type Entry, type Mapping, type Path, renderPath, type Tree } from './tree.ts'
 
-const nodesMax = 100_000
+/** What aliases may add to a file; the file's own nodes are bounded by its size. */
+const aliasedMax = 10_000
 const depthMax = 32
 const errorsMax = 10
 
@@ -89,7 +90,9 @@ class TreeBuilder {
   readonly #env: Environment
   readonly #complaints: Complaints
   readonly #open = new Set<Node>()
-  #nodes = 0
+  #aliased = 0
+  /** The outermost alias that is being followed. */
+  #alias: { readonly at: Position; readonly path: Path } | undefined
   #exhausted = false
 
   constructor(document: Document, text: string, at: (offset: number) => Position, env: Environment, complaints: Complaints) {
@@ -109,8 +112,9 @@ class TreeBuilder {
   #node(node: unknown, path: Path, parentAt: Position): Tree | undefined {
     if (this.#exhausted) return undefined
     const at = this.#place(node, parentAt)
-    if (++this.#nodes > nodesMax || path.length > depthMax) return this.#exhaust(at, path)
-    if (isAlias(node)) return this.#alias(node.resolve(this.#document), path, at)
+    if (this.#alias !== undefined) this.#aliased++
+    if (this.#aliased > aliasedMax || path.length > depthMax) return this.#exhaust(at, path)
+    if (isAlias(node)) return this.#resolved(node.resolve(this.#document), path, at)
     if (isScalar(node)) return this.#scalar(node, path, at)
     if (!isMap(node) && !isSeq(node)) return { kind: 'scalar', at, text: '', source: '', plain: true, interpolated: false, broken: false }
     if (node.tag !== undefined) this.#refuseTag(node.tag, path, at)
@@ -120,7 +124,7 @@ class TreeBuilder {
     return tree
   }
 
-  #alias(target: Node | undefined, path: Path, at: Position): Tree | undefined {
+  #resolved(target: Node | undefined, path: Path, at: Position): Tree | undefined {
     if (target === undefined) {
       this.#complaints.error(
         at,
@@ -134,7 +138,11 @@ class TreeBuilder {
       this.#complaints.error(at, renderPath(path), 'an alias inside its own anchor', 'write the value itself')
       return undefined
     }
-    return this.#node(target, path, at)
+    const outer = this.#alias
+    this.#alias = outer ?? { at, path }
+    const tree = this.#node(target, path, at)
+    this.#alias = outer
+    return tree
   }
 
   #mapping(pairs: readonly Pair[], path: Path, at: Position): Mapping {
@@ -206,15 +214,13 @@ class TreeBuilder {
   }
 
   #exhaust(at: Position, path: Path): undefined {
-    if (!this.#exhausted) {
-      const [message, remedy] =
-        path.length > depthMax
-          ? ['nested too deeply', `use at most ${depthMax} levels`]
-          : ['anchors and lists grow without bound here', `write the values out: a file has at most ${nodesMax} of them`]
-      this.#complaints.error(at, renderPath(path.slice(0, 4)), message, remedy)
-    }
+    if (this.#exhausted) return
     this.#exhausted = true
-    return undefined
+    const where = this.#alias ?? { at, path: path.slice(0, 4) }
+    const tooDeep = path.length > depthMax
+    const message = tooDeep ? 'nested too deeply' : 'aliases grow without bound here'
+    const remedy = tooDeep ? `use at most ${depthMax} levels` : `write the values out: aliases may add ${aliasedMax} to a file`
+    this.#complaints.error(where.at, renderPath(where.path), message, remedy)
   }
 
   #place(node: unknown, otherwise: Position): Position {
