@@ -16,7 +16,7 @@ import {
 } from '@keyturn/core'
 import { newRotationId } from '../identifier.ts'
 import { copy } from '../rules/copy.ts'
-import { broken, leaseLost, rotationOpen, writeOpen } from '../rules/refusal.ts'
+import { leaseLost, rotationOpen, writeOpen } from '../rules/refusal.ts'
 import { approved, compromised, entered, graceOf, handedOver, mustAwaitValue, started, stepped, wished } from '../rules/rotation.ts'
 import { blank, patchedRevocations, patchedVersions } from '../rules/version.ts'
 import type { HeldRotation, MemoryState } from './state.ts'
@@ -92,9 +92,8 @@ export class MemoryJournal implements Journal {
     const rotation = stepped(held.rotation, change.rotation ?? {}, now, held.woken)
     const { secretId } = rotation
     const versions = patchedVersions(secretId, state.versionsOf(secretId), change.versions ?? [], now)
-    const revocations = patchedRevocations(rotation, state.revocationsOf(secretId), change.revocations ?? [])
-    const numbers = new Set([...state.versionsOf(secretId), ...versions].map(row => row.number))
-    for (const { number } of revocations) if (!numbers.has(number)) throw broken(`there is no version ${number} to revoke`)
+    const known = [...state.versionsOf(secretId), ...versions]
+    const revocations = patchedRevocations(rotation, state.revocationsOf(secretId), change.revocations ?? [], known)
 
     state.putVersions(secretId, versions)
     state.putRevocations(secretId, revocations)

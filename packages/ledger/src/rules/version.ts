@@ -50,13 +50,15 @@ function mustBeSingle(before: readonly LedgerVersion[], touched: ReadonlyMap<num
   if (primaries.length > 1) throw broken(`versions ${primaries.join(' and ')} would both be primary`)
 }
 
-/** The revocation rows that a change touches. A credential that was revoked is never due again. */
+/** The revocation rows that a change touches, each of a version that is there. A credential that was revoked is never due again. */
 export function patchedRevocations(
   rotation: { readonly id: RotationId; readonly secretId: SecretId },
   before: readonly Revocation[],
   patches: readonly RevocationPatch[],
+  versions: readonly LedgerVersion[],
 ): readonly Revocation[] {
   return patches.map(patch => {
+    if (!versions.some(({ number }) => number === patch.number)) throw broken(`there is no version ${patch.number} to revoke`)
     const row = before.find(revocation => revocation.number === patch.number)
     // a rollback cancelled it; a later rotation supersedes the version anew
     if (row === undefined || (row.state === 'cancelled' && row.rotation !== rotation.id)) return madeRevocation(rotation, patch)

@@ -16,7 +16,7 @@ import {
   type Wish,
 } from '@keyturn/core'
 import { newRotationId } from '../identifier.ts'
-import { broken, leaseLost, rotationOpen, writeOpen } from '../rules/refusal.ts'
+import { leaseLost, rotationOpen, writeOpen } from '../rules/refusal.ts'
 import { approved, compromised, entered, graceOf, handedOver, mustAwaitValue, started, stepped, wished } from '../rules/rotation.ts'
 import { blank, patchedRevocations, patchedVersions } from '../rules/version.ts'
 import {
@@ -109,9 +109,8 @@ export class SqlJournal implements Journal {
     }
     if (revocations.length > 0) {
       const numbers = numbersOf(revocations)
-      const known = new Set(numbersOf(await versionsAround(tx, secretId, numbers)))
-      for (const number of numbers) if (!known.has(number)) throw broken(`there is no version ${number} to revoke`)
-      await saveRevocations(tx, patchedRevocations(rotation, await revocationsAround(tx, secretId, numbers), revocations))
+      const known = await versionsAround(tx, secretId, numbers)
+      await saveRevocations(tx, patchedRevocations(rotation, await revocationsAround(tx, secretId, numbers), revocations, known))
     }
   }
 
