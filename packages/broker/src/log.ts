@@ -7,5 +7,5 @@ export function makeLog(env: NodeJS.ProcessEnv, to: DestinationStream): Logger {
   if (!Object.hasOwn(pino.levels.values, level) && level !== 'silent') {
     throw new BrokerError('invalid_argument', 'KEYTURN_LOG_LEVEL is none of trace, debug, info, warn, error, fatal, silent')
   }
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, to)
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } }, to)
 }

@@ -14,6 +14,11 @@ const keyBytes = 32
  */
 export function fileKeys(folder: string, options: { readonly make: boolean; readonly random: Random }): KeyringContent {
   if (options.make) makeFirst(folder, options.random)
+  if (!existsSync(folder)) {
+    throw new BrokerError('precondition_failed', `the folder of keys ${folder} is missing`, {
+      hint: 'put the keys back: what they closed stays unreadable until then',
+    })
+  }
   mustBePrivate(folder)
   const ids = readdirSync(folder)
     .filter(name => name.endsWith(suffix))
