@@ -76,6 +76,8 @@ export class KvTwo implements Engine {
   }
 
   handle({ operation, key: path, query, body }: KvRequest): Reply {
+    if (operation === 'list' && query.get('limit') !== null)
+      return paged(this.handle({ operation, key: path, query: new URLSearchParams(), body }), query)
     const [part = '', ...rest] = path.split('/')
     const key = rest.join('/')
     if (part === 'metadata') return this.#metadata(operation, key)
@@ -163,6 +165,14 @@ function listed(keys: readonly string[], folder: string): Reply {
     })
   const sorted = [...new Set(names)].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   return sorted.length === 0 ? absent : { status: 200, data: { keys: sorted } }
+}
+
+/** One page of a list: KV v2 of OpenBao alone has them. https://openbao.org/api-docs/secret/kv/kv-v2/#list-secrets */
+function paged(reply: Reply, query: URLSearchParams): Reply {
+  const { keys = [] } = (reply.data ?? {}) as { keys?: string[] }
+  const rest = keys.filter(key => Buffer.compare(Buffer.from(key), Buffer.from(query.get('after') ?? '')) > 0)
+  const page = rest.slice(0, Number(query.get('limit')))
+  return page.length === 0 ? absent : { status: 200, data: { keys: page } }
 }
 
 /** Parses as Go does with `UseNumber`: numbers keep their text. */

@@ -46,6 +46,8 @@ export class VaultFake {
   readonly broken: unknown[] = []
   connections = 0
   sealed = false
+  /** Lists in pages, as OpenBao does and Vault does not. */
+  pages = true
 
   private constructor(now: () => number) {
     this.auth = new VaultAuth(now)
@@ -151,7 +153,7 @@ export class VaultFake {
     }
     const [mount, engine] = this.#route(place)
     if (engine === undefined) return { status: 404, errors: [`no handler for route "${path}". route entry not found.`] }
-    return engine.handle({ operation, key: place.slice(mount.length + 1), query, body })
+    return engine.handle({ operation, key: place.slice(mount.length + 1), query: this.pages ? query : new URLSearchParams(), body })
   }
 
   #mountOf(path: string, token: NonNullable<ReturnType<VaultAuth['live']>>): Whole {

@@ -5,6 +5,9 @@ import type { Client } from './client.ts'
 import { membersOf, parsed } from './json-source.ts'
 import type { Session } from './session.ts'
 
+/** So that a page of long names stays below what one answer may hold. */
+const pageMax = 1_000
+
 /** The calls of both kinds of KV, each with the session's token. */
 export class Kv {
   readonly #client: Client
@@ -39,19 +42,29 @@ export class Kv {
     }
   }
 
+  /** The names in a folder, page by page where the server has pages; one without them answers with all at once, whatever it is asked. */
   async #names(folder: string, signal: AbortSignal): Promise<readonly string[]> {
+    const names = new Set<string>()
+    for (let after: string | undefined; ; after = [...names].at(-1)) {
+      const page = await this.#page(folder, after, signal)
+      const before = names.size
+      for (const name of page) names.add(name)
+      if (page.length !== pageMax || names.size === before) return [...names]
+    }
+  }
+
+  async #page(folder: string, after: string | undefined, signal: AbortSignal): Promise<readonly string[]> {
+    const path = folder.replace(/\/$/, '')
     try {
-      const path = folder.replace(/\/$/, '')
-      const answer = await this.#session.run(signal, token => this.#client.list(path, { token, signal }))
+      const answer = await this.#session.run(signal, token => this.#client.list(path, { token, signal }, { after, limit: pageMax }))
       const keys = parsed(membersOf(answer?.member('data') ?? '').get('keys') ?? 'null')
-      if (!Array.isArray(keys) || !keys.every(key => typeof key === 'string'))
-        throw new BrokerError('corrupt', 'vault: a list is no list of names')
-      return [...new Set(keys)]
+      if (Array.isArray(keys) && keys.every(key => typeof key === 'string')) return keys
     } catch (error) {
       if (!hasStatus(error, 404)) throw error
       if (saysAbsent(error)) return []
       throw misplaced(folder, error)
     }
+    throw new BrokerError('corrupt', 'vault: a list is no list of names')
   }
 }
 

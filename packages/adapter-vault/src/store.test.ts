@@ -253,12 +253,24 @@ describe('a list', () => {
 
   test('asks for a folder when its turn comes, and stops when nobody listens', async () => {
     for await (const _ of root.list('secret/data/app')) break
-    expect(fake.seen.filter(seen => seen.path.includes('list=1'))).toHaveLength(1)
+    expect(fake.seen.filter(seen => seen.path.includes('list=true'))).toHaveLength(1)
   })
 
   test('is an error when a folder fails, never short', async () => {
     fake.turn(/metadata\/app\/deep/, { do: 'seal' })
     expect((await failure(collect(root.list('secret/data/')))).code).toBe('unavailable')
+  })
+
+  test.each([
+    ['has pages', true],
+    ['has none and answers with everything', false],
+  ])('is whole from a server that %s', async (_title, pages) => {
+    fake.pages = pages
+    for (const count of [999, 1_000, 1_001, 2_000]) {
+      for (let index = 0; index < count; index += 1) two.put(`many-${count}/n${index}`, { k: 'v' })
+      const listed = await collect(root.list(`secret/data/many-${count}/`))
+      expect([listed.length, new Set(listed).size]).toEqual([count, count])
+    }
   })
 
   test('of KV v1 is the same', async () => {

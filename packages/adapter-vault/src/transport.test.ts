@@ -81,9 +81,10 @@ describe('a path that would reach another place', () => {
     '/v1//secret/data/x',
     '/v1/secret/data/./x',
     '/v1/secret/data/x#y',
-    '/v1/secret/data/x?version=1?list=1',
+    '/v1/secret/data/x?version=1?depth=1',
     '/v1/secret/data/x?help=1',
-    '/v1/secret/data/x?list=1&version=1',
+    '/v1/secret/data/x?list=true&after=&limit=1&version=1',
+    '/v1/secret/data/x?list=true&after=#&limit=1',
     '/v1/secret/data/\u00e9',
     '/v1/secret/data/a b',
     '/v1/secret/data/%e9',
@@ -235,8 +236,8 @@ describe('what node-vault adds of its own', () => {
   })
 
   test('a list is a GET, and requests are marked as those of a program', async () => {
-    await failure(client.list('secret/metadata/x', request()))
-    expect(fake.seen[0]).toMatchObject({ method: 'GET', path: '/v1/secret/metadata/x?list=1' })
+    await failure(client.list('secret/metadata/x', request(), { after: 'a/b c', limit: 10 }))
+    expect(fake.seen[0]).toMatchObject({ method: 'GET', path: '/v1/secret/metadata/x?list=true&after=a%2Fb%20c&limit=10' })
     expect(fake.seen[0]?.headers['x-vault-request']).toBe('true')
   })
 })

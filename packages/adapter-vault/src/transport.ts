@@ -139,7 +139,7 @@ function guardedPath(origin: string, uri: string): string {
   return target
 }
 
-const knownQuery = /^(?:list=1|version=\d{1,16}|depth=1|list=true&after=[\w.~%-]*&limit=\d{1,4})$/
+const knownQuery = /^(?:version=\d{1,16}|depth=1|list=true&after=[\w.~!'()*%-]*&limit=\d{1,4})$/
 const plainSegment = /^(?:[\w.~!$&'()*+,;=:@-]|%[0-9A-F]{2})+$/
 
 function soundSegment(segment: string): boolean {
@@ -165,7 +165,7 @@ function named(error: unknown): Error {
   return new TransportError('cut', `no whole answer came (${code === '' ? 'no code' : code})`)
 }
 
-/** `Retry-After` in seconds or as a date; undefined when it says nothing usable. RFC 9110, 10.2.3. */
+/** `Retry-After` in seconds, as the server sends it; undefined when it says something else. RFC 9110, 10.2.3. */
 function waitOf(header: string | string[] | undefined): number | undefined {
   const text = Array.isArray(header) ? header[0] : header
   if (text === undefined || !/^\d{1,6}$/.test(text)) return undefined
