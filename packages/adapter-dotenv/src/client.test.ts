@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
 import { chmod, chown, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -133,6 +134,41 @@ describe('a file that cannot be used is named, never taken for an empty one:', (
   test('a pipe, without waiting for its writer', async () => {
     await promisify(execFile)('mkfifo', [file])
     expect(await codeOf(openFile().read(signal))).toBe('invalid_argument')
+  })
+})
+
+describe('a reader', () => {
+  test('sees each value or the next, and never none, while the file is replaced two hundred times', async () => {
+    const env = openFile()
+    await set(env, 'TURN', '0')
+    let writing = true
+    const reader = openFile()
+    const seen: number[] = []
+    const reading = (async () => {
+      while (writing) {
+        const { assignments } = await reader.read(signal)
+        seen.push(Number(assignments.find(({ name }) => name === 'TURN')?.value ?? Number.NaN))
+      }
+    })()
+    for (let turn = 1; turn <= 200; turn += 1) await set(env, 'TURN', String(turn))
+    writing = false
+    await reading
+    expect(seen.length).toBeGreaterThan(50)
+    expect(seen).toEqual(seen.toSorted((one, other) => one - other))
+  })
+
+  test('is not given what an editor is writing in place', async () => {
+    await writeFile(file, 'A=1\n')
+    let read: unknown
+    const reading = codeOf(openFile().read(signal)).then(code => {
+      read = code ?? 'the file'
+    })
+    while (read === undefined) {
+      appendFileSync(file, '# one more line\n')
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    await reading
+    expect(read).toBe('unavailable')
   })
 })
 

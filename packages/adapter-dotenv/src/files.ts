@@ -75,7 +75,11 @@ async function readFile(path: string, bytesMax: number): Promise<FileContent | u
       const stats = await handle.stat({ bigint: true })
       if (!stats.isFile()) throw new BrokerError('invalid_argument', `${path} is not a file`)
       if (stats.size > bytesMax) throw new BrokerError('too_large', `${path} is larger than ${bytesMax} bytes`)
-      return { ...stateOf(stats), bytes: await handle.readFile() }
+      const bytes = await handle.readFile()
+      const { size, mtimeNs } = await handle.stat({ bigint: true })
+      // an editor that writes in place was at it: half of its file is nobody's (a rename over it leaves both as they were)
+      if (size !== stats.size || mtimeNs !== stats.mtimeNs) throw new BrokerError('unavailable', `${path} was written while it was read`)
+      return { ...stateOf(stats), bytes }
     }),
   )
 }

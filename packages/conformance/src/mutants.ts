@@ -1,10 +1,11 @@
 import type { Etag, StorePath, VersionId } from '@keyturn/core'
-import { type MemoryShape, memoryShapes } from './memory-backend.ts'
+import { MemoryError, type MemoryShape, memoryShapes } from './memory-backend.ts'
 import type { Mutate } from './memory-harness.ts'
 import {
   acknowledgesEarly,
   answersUsedKey,
   asNumber,
+  bringsBack,
   cached,
   called,
   checksThenWrites,
@@ -141,6 +142,20 @@ export const storeMutants: readonly StoreMutant[] = [
   mutant('makes a version for each attempt', 'makes one version of one intent however often it is sent', a => ({
     ...a,
     write: (path, value, o) => a.write(path, value, { ...o, idempotencyKey: crypto.randomUUID() }),
+  })),
+  mutant(
+    'brings an older version back when its intent is sent again',
+    'leaves a newer version current when an older intent is sent again',
+    bringsBack,
+  ),
+  mutant(
+    'holds a write sent again to a precondition that it outdated itself',
+    'takes a conditional write that is sent again for the one that was done',
+    checksThenWrites,
+  ),
+  mutant('takes what it does not know for an absence', 'calls an error that it does not know internal, never an absence', a => ({
+    ...a,
+    classify: error => (error instanceof MemoryError ? a.classify(error) : { code: 'not_found' }),
   })),
   mutant('answers a used key whatever the value', 'refuses one intent with two values', answersUsedKey),
   mutant('tells versions oldest first', 'tells its versions newest first, each with its state', a => ({

@@ -9,7 +9,7 @@ import {
   type VersionId,
   type VersionInfo,
 } from '@keyturn/core'
-import { MemoryError } from './memory-backend.ts'
+import { type MemoryBackend, MemoryError } from './memory-backend.ts'
 
 /** What a store that invents its answers gives. */
 export const empty = {
@@ -176,6 +176,19 @@ export function checksThenWrites(adapter: StoreAdapter): StoreAdapter {
       )
       if (ifMatch !== undefined && ifMatch !== current) throw new MemoryError('conflict', 'another version is current')
       return adapter.write(path, value, o)
+    },
+  }
+}
+
+export function bringsBack(adapter: StoreAdapter, backend: MemoryBackend): StoreAdapter {
+  return {
+    ...adapter,
+    async write(path, value, o) {
+      const info = await adapter.write(path, value, o)
+      const secret = backend.live(path)
+      const version = secret?.find(info.version)
+      if (secret !== undefined && version !== undefined && secret.current !== version) backend.makeCurrent(path, secret, version)
+      return info
     },
   }
 }

@@ -71,6 +71,15 @@ export const conductChecks: readonly StoreCheck[] = [
     },
   },
   {
+    title: 'calls an error that it does not know internal, never an absence',
+    async run(_store, _harness, adapter) {
+      for (const unknown of [new Error('what nobody foresaw'), new TypeError('x is undefined'), 'thrown text', undefined, null, {}]) {
+        const { code } = adapter.classify(unknown)
+        claim(code === 'internal', `an unknown error is called ${code}`)
+      }
+    },
+  },
+  {
     title: 'never prints a value',
     async run(store, harness, adapter) {
       const path = harness.freshPath()

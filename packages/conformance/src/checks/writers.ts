@@ -77,6 +77,34 @@ export const writerChecks: readonly StoreCheck[] = [
     },
   },
   {
+    title: 'leaves a newer version current when an older intent is sent again',
+    needs: ['idempotent'],
+    async run(store, harness) {
+      const path = harness.freshPath()
+      const once = intent()
+      const value = freshValue(harness)
+      const first = await store.write(path, value, once)
+      const newer = freshValue(harness)
+      await store.write(path, newer, intent())
+      claim((await store.write(path, value, once)).version === first.version, 'an intent sent again made another version')
+      claimSame((await store.read(path)).value, newer, 'the current value after an older intent was sent again')
+    },
+  },
+  {
+    title: 'takes a conditional write that is sent again for the one that was done',
+    needs: ['cas', 'idempotent'],
+    async run(store, harness) {
+      const path = harness.freshPath()
+      const before = await store.write(path, freshValue(harness), intent())
+      const once = { ...intent(), ifMatch: before.etag }
+      const value = freshValue(harness)
+      const first = await store.write(path, value, once)
+      const again = await store.write(path, value, once)
+      claim(again.version === first.version, 'a conditional write sent again made another version')
+      claimSame((await store.read(path)).value, value, 'the value of a conditional write')
+    },
+  },
+  {
     title: 'refuses one intent with two values',
     needs: ['idempotent'],
     async run(store, harness) {
