@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Keyring } from './keyring.ts'
 import { payloadOverheadBytes } from './payload.ts'
-import { kindOf } from './plaintext.ts'
+import { kindOf, readValue } from './plaintext.ts'
 import { EnvelopeSealer, type ValueSlot } from './sealer.ts'
 
 const random: Random = { bytes: count => randomBytes(count), uuid: () => randomUUID() }
@@ -64,6 +64,11 @@ describe('what was sealed', () => {
       ),
       { numRuns: 200 },
     )
+  })
+
+  test('is left as it is by a re-wrap to the KEK it is under', () => {
+    const sealed = sealer.seal(slot, value)
+    expect(sealer.rewrap(sealed, slot, 'k1')).toBe(sealed)
   })
 
   test('is longer than the plaintext by the overhead and nothing else', () => {
@@ -235,6 +240,19 @@ describe('what cannot be sealed', () => {
   test('under a database without an id', () => {
     expect(codeOf(() => new EnvelopeSealer({ keyring, random, store: '', meter: null }))).toBe('invalid_argument')
   })
+})
+
+test('bytes that are none of their kind are corrupt, though they opened', () => {
+  const encoded = SecretValue.text('a').encode()
+  for (const [kind, bytes] of [
+    ['text', Buffer.of(255)],
+    ['bytes', Buffer.from('a')],
+    ['fields', encoded],
+    ['pending', Buffer.from('a')],
+  ] as const) {
+    expect(codeOf(() => readValue(kind, bytes))).toBe('corrupt')
+  }
+  expect(readValue('text', Buffer.alloc(0)).equals(SecretValue.text(''))).toBe(true)
 })
 
 describe('the root secret', () => {

@@ -20,6 +20,8 @@ export class WrapMeter {
   readonly #block: number
   readonly #left = new Map<string, number>()
   readonly #reserving = new Map<string, Promise<void>>()
+  /** Why the last reservation failed, by KEK. */
+  readonly #failures = new Map<string, unknown>()
 
   constructor(tally: WrapTally, block = 4096) {
     this.#tally = tally
@@ -34,15 +36,20 @@ export class WrapMeter {
   /** Uses one reserved wrap, and reserves the next block in time. `precondition_failed` at the hard limit, `unavailable` when none is reserved. */
   take(kekId: string): void {
     const left = this.#leftOf(kekId)
-    // what fails here fails again in `ready`, where somebody waits for it
+    // a failure is kept, and told when the last reserved wrap is used
     if (left <= this.#block / 2) this.#reserve(kekId, this.#block).catch(() => undefined)
-    if (left === 0) {
-      throw new BrokerError('unavailable', `no use of KEK ${kekId} is reserved yet`, {
-        hint: 'send it again in a moment; if it lasts, look whether the ledger can be written',
-        detail: { kekId },
-      })
-    }
+    if (left === 0) throw this.#unreserved(kekId)
     this.#left.set(kekId, left - 1)
+  }
+
+  #unreserved(kekId: string): BrokerError {
+    const cause = this.#failures.get(kekId)
+    if (cause instanceof BrokerError) return cause
+    return new BrokerError('unavailable', `no use of KEK ${kekId} is reserved yet`, {
+      hint: 'send it again in a moment; if it lasts, look whether the count of its use can be written',
+      detail: { kekId },
+      cause,
+    })
   }
 
   #leftOf(kekId: string): number {
@@ -52,7 +59,15 @@ export class WrapMeter {
   #reserve(kekId: string, count: number): Promise<void> {
     const running = this.#reserving.get(kekId)
     if (running !== undefined) return running
-    const reserving = this.#add(kekId, count).finally(() => this.#reserving.delete(kekId))
+    const reserving = this.#add(kekId, count)
+      .then(
+        () => void this.#failures.delete(kekId),
+        (error: unknown) => {
+          this.#failures.set(kekId, error)
+          throw error
+        },
+      )
+      .finally(() => this.#reserving.delete(kekId))
     this.#reserving.set(kekId, reserving)
     return reserving
   }
