@@ -5,8 +5,16 @@ import type { Keyring } from '@keyturn/envelope'
 /** A section, and every path that the config names in it. */
 export type NamedSection = StoreSection & { readonly paths: readonly string[] }
 
+/** What a store of any kind may need. */
+export interface StoreNeeds {
+  readonly context: OpenContext
+  readonly keyring: Keyring
+  /** Where an SDK's own variables are looked for. */
+  readonly env: NodeJS.ProcessEnv
+}
+
 /** Opens a section of its kind. Nothing of the backend's SDK is loaded before this is called. */
-export type OpenStore = (section: NamedSection, context: OpenContext, keyring: Keyring) => Promise<StoreAdapter>
+export type OpenStore = (section: NamedSection, needs: StoreNeeds) => Promise<StoreAdapter>
 
 /**
  * The kinds of stores of this build, as the config asks for them. The only place that names adapters: options and names are read from
@@ -25,7 +33,7 @@ export async function kinds(): Promise<Kinds<OpenStore>> {
       nameOf: (path, options) => vault.nameOf(path, options as Parameters<typeof vault.nameOf>[1]),
       load: async () => {
         const { open } = await import('@keyturn/adapter-vault')
-        return (section, context) => open(merged(section) as unknown as Parameters<typeof open>[0], context)
+        return (section, { context, env }) => open(merged(section) as unknown as Parameters<typeof open>[0], context, env)
       },
     },
     dotenv: {
@@ -36,7 +44,7 @@ export async function kinds(): Promise<Kinds<OpenStore>> {
       unlisted: { paths: (options, read) => dotenv.paths(options as Parameters<typeof dotenv.paths>[0], read) },
       load: async () => {
         const { open } = await import('@keyturn/adapter-dotenv')
-        return async (section, context) => open(section.options as Parameters<typeof open>[0], context)
+        return async (section, { context }) => open(section.options as Parameters<typeof open>[0], context)
       },
     },
     database: {
@@ -46,7 +54,7 @@ export async function kinds(): Promise<Kinds<OpenStore>> {
       unlisted: 'any',
       load: async () => {
         const { open } = await import('@keyturn/adapter-database')
-        return (section, context, keyring) => open(section.options as Parameters<typeof open>[0], context, keyring)
+        return (section, { context, keyring }) => open(section.options as Parameters<typeof open>[0], context, keyring)
       },
     },
   } satisfies Record<string, Kind<OpenStore>>

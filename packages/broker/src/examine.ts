@@ -39,7 +39,7 @@ export async function examineStores(config: Config, only: ExamineOnly): Promise<
   const looking = lookingGlass(config, only.env, random)
   // what a fingerprint is keyed by plays no part in looking
   const keys = { keyring: looking.keyring, etagKey: createSecretKey(random.bytes(32)) }
-  const sections = openSections({ config: looking.config, kinds: await kinds(), clock: systemClock, random }, keys)
+  const sections = openSections({ config: looking.config, kinds: await kinds(), clock: systemClock, random, env: only.env }, keys)
   try {
     const catalog = new Catalog(config, sections)
     const entries = (only.secret === undefined ? catalog.named() : [secretName(only.secret)]).flatMap(name => catalog.find(name) ?? [])

@@ -10,11 +10,12 @@ export interface SectionParts {
   readonly kinds: Kinds<OpenStore>
   readonly clock: Clock
   readonly random: Random
+  readonly env: NodeJS.ProcessEnv
 }
 
 /** The stores of a config, none of them opened yet. */
 export function openSections(parts: SectionParts, keys: { readonly keyring: Keyring; readonly etagKey: KeyObject }): readonly Section[] {
-  const { config, kinds, clock, random } = parts
+  const { config, kinds, clock, random, env } = parts
   const context = { clock, random, etagKey: keys.etagKey, data: config.broker.data }
   return [...config.stores.values()].map(store => {
     const { name, kind, timeoutMs } = store
@@ -22,7 +23,7 @@ export function openSections(parts: SectionParts, keys: { readonly keyring: Keyr
       const found = kinds[kind]
       if (found === undefined) throw new BrokerError('unsupported', `no adapter for kind ${kind} in this build`)
       const open = await found.load()
-      return open({ ...store, paths: pathsIn(config, name) }, context, keys.keyring)
+      return open({ ...store, paths: pathsIn(config, name) }, { context, keyring: keys.keyring, env })
     }
     return new Section({ name, kind, clock, timeoutMs, load })
   })
