@@ -34,6 +34,6 @@ export function examinePath({ rows, sealer }: Parts, path: StorePath): readonly 
     return [{ ok: true, what }]
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
-    return [{ ok: false, what, detail: error.message, hint: error.hint ?? 'write the secret, or correct the path' }]
+    return [{ ok: false, what, detail: error.message, hint: error.hint ?? 'write the secret, or correct the path', code: error.code }]
   }
 }

@@ -7,7 +7,15 @@ import type { DotenvOptions } from './options.ts'
 export function examineFile(options: DotenvOptions, { assignments, content }: Snapshot): readonly Finding[] {
   const { file } = options
   if (content === undefined) {
-    return [{ ok: false, what: `file ${file}`, detail: 'it does not exist', hint: 'correct file, or write a first secret: that makes it' }]
+    return [
+      {
+        ok: false,
+        what: `file ${file}`,
+        detail: 'it does not exist',
+        hint: 'correct file, or write a first secret: that makes it',
+        code: 'not_found',
+      },
+    ]
   }
   const names = assignments.map(({ name }) => name)
   const twice = new Set(names.filter((name, index) => names.indexOf(name) !== index))
@@ -24,7 +32,7 @@ export function examineVariable(path: string, { file }: DotenvOptions, { assignm
   if (assignments.some(({ name }) => name === path)) return { ok: true, what }
   const like = assignments.find(({ name }) => name.toLowerCase() === path.toLowerCase())?.name
   const hint = like === undefined ? `set ${path} in ${file}, or correct the path` : `did you mean ${like}?`
-  return { ok: false, what, detail: `${file} has no such variable`, hint }
+  return { ok: false, what, detail: `${file} has no such variable`, hint, code: 'not_found' }
 }
 
 function accessOf(mode: number): { detail?: string; hint?: string } {

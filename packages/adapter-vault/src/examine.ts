@@ -84,6 +84,7 @@ async function mountFinding({ kv, version }: Subject, { mount, read }: Targets, 
       what,
       detail: 'it is not there, or the token may nothing in it',
       hint: 'check the mount, and the policies of the token',
+      code: 'permission_denied',
     }
   }
 }
@@ -99,6 +100,7 @@ async function rightsFinding(kv: Kv, { read, subkeys, metadata }: Targets, signa
     what,
     detail: `it has ${own.join(', ') || 'none'}`,
     hint: `give its policy: path "${read}" { capabilities = ["read"] }`,
+    code: 'permission_denied',
   }
 }
 
@@ -138,7 +140,13 @@ async function fieldsFinding({ kv }: Subject, path: string, targets: Targets, si
       if (place === targets.subkeys && !error.response.body.has('data') && !saysAbsent(error)) continue
       const deleted = error.response.body.has('data')
       const detail = deleted ? 'its current version is soft-deleted or destroyed' : 'it is absent'
-      return { ok: false, what, detail, hint: deleted ? 'restore it, or write a new version' : 'write the secret, or correct the path' }
+      return {
+        ok: false,
+        what,
+        detail,
+        hint: deleted ? 'restore it, or write a new version' : 'write the secret, or correct the path',
+        code: 'not_found',
+      }
     }
   }
   throw new BrokerError('internal', 'vault: there was no place to look at')
@@ -158,8 +166,15 @@ async function attempt(signal: AbortSignal, what: string, look: () => Promise<Fi
   } catch (error) {
     signal.throwIfAborted()
     const { code } = classify(error)
-    if (error instanceof BrokerError) return { ok: false, what, detail: error.message, hint: error.hint ?? remedyOf(code) }
-    return { ok: false, what, detail: `${code}: ${error instanceof Error ? error.message : 'an error of no kind'}`, hint: remedyOf(code) }
+    if (error instanceof BrokerError)
+      return { ok: false, what, detail: error.message, hint: error.hint ?? remedyOf(code), code: error.code }
+    return {
+      ok: false,
+      what,
+      detail: `${code}: ${error instanceof Error ? error.message : 'an error of no kind'}`,
+      hint: remedyOf(code),
+      code,
+    }
   }
 }
 

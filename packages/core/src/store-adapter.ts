@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import type { Classification } from './error.ts'
+import type { Classification, ErrorCode } from './error.ts'
 import type { Etag, StorePath, VersionId } from './name.ts'
 import type { Clock, Random } from './ports.ts'
 import type { SecretValue } from './secret-value.ts'
@@ -101,6 +101,8 @@ export interface Finding {
   readonly what: string
   readonly detail?: string
   readonly hint?: string
+  /** The error behind it, where there is one: it tells unreachable, denied and absent apart. */
+  readonly code?: ErrorCode
 }
 
 /** What a store of any kind may need from the broker when it is opened. */
