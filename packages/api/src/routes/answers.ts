@@ -19,8 +19,8 @@ const meanings = {
   500: 'An error of the broker. The log has more under the request id.',
   501: 'The store or this build cannot do it. Nothing was touched.',
   502: 'The store refused the credential of the broker, or what it holds does not parse.',
-  503: 'The store, the audit or the KEK is not available. Nothing happened.',
-  504: 'The request to the store went out and no answer came: it may have happened.',
+  503: 'The store, the ledger, the audit or the KEK is not available. Nothing happened.',
+  504: 'The request to the store or the ledger went out and no answer came: it may have happened.',
 } as const
 
 export type ProblemStatus = keyof typeof meanings
@@ -33,7 +33,7 @@ interface ProblemResponse {
 const content = { [problemType]: { schema: problem } } as const
 
 /** What any guarded route may answer beside its own. */
-const always = [400, 401, 403, 429, 499, 500, 503] as const satisfies readonly ProblemStatus[]
+const always = [400, 401, 403, 429, 499, 500, 502, 503] as const satisfies readonly ProblemStatus[]
 /** What a route with a body may answer beside these. */
 export const withBody = [413, 415] as const satisfies readonly ProblemStatus[]
 

@@ -5,7 +5,6 @@ import { body, json, problems, withBody } from './answers.ts'
 import { cacheable, conditional, etagHeader, nameInPath, secretHeaders } from './parameters.ts'
 
 const tags = ['readers']
-const store = [404, 502, 504] as const
 
 export const getSecret = createRoute({
   method: 'get',
@@ -27,7 +26,7 @@ export const getSecret = createRoute({
       },
     },
     304: { description: 'The version that the caller holds is still served. Counts as a use.', headers: etagHeader },
-    ...problems([...store, 406, 412, 501]),
+    ...problems([404, 406, 412, 501]),
   },
 })
 
@@ -42,7 +41,7 @@ export const putSecret = createRoute({
   responses: {
     200: { ...json('A new version of a secret that was there', secretWritten), headers: etagHeader },
     201: { ...json('A new secret', secretWritten), headers: etagHeader },
-    ...problems([...store, ...withBody, 409, 412, 422, 501]),
+    ...problems([...withBody, 404, 409, 412, 422, 501, 504]),
   },
 })
 
@@ -54,7 +53,7 @@ export const deleteSecret = createRoute({
   summary: 'Takes a secret away, recoverably where the store can',
   description: 'Needs `delete`.',
   request: { params: nameInPath, headers: conditional },
-  responses: { 204: { description: 'It is gone' }, ...problems([...store, 409, 412, 501]) },
+  responses: { 204: { description: 'It is gone' }, ...problems([404, 409, 412, 501, 504]) },
 })
 
 export const getVersions = createRoute({
@@ -65,7 +64,7 @@ export const getVersions = createRoute({
   summary: 'The versions of a secret, newest first; never a value',
   description: 'Needs `read-metadata`.',
   request: { params: nameInPath },
-  responses: { 200: json('Its versions', versions), ...problems([...store, 501]) },
+  responses: { 200: json('Its versions', versions), ...problems([404, 501]) },
 })
 
 export const listSecrets = createRoute({
@@ -76,7 +75,7 @@ export const listSecrets = createRoute({
   summary: 'Names and metadata that the caller may see, sorted; never a value',
   description: 'Needs `list`, row by row.',
   request: { query: secretListQuery },
-  responses: { 200: json('A page of them', secretList), ...problems([502]) },
+  responses: { 200: json('A page of them', secretList), ...problems([]) },
 })
 
 export const batchSecrets = createRoute({

@@ -25,7 +25,7 @@ export const rotateSecret = createRoute({
   summary: 'One rotation, now',
   description: 'Needs `rotate`; with `mode: compromise`, `compromise`. Inside a grace it is 409, with the earliest time.',
   request: { params: referenceInPath, headers: idempotent, body: optionalBody(rotateOne) },
-  responses: { 202: started, ...problems([...withBody, 404, 409, 501]) },
+  responses: { 202: started, ...problems([...withBody, 404, 409, 501, 504]) },
 })
 
 export const rotateSecrets = createRoute({
@@ -36,7 +36,7 @@ export const rotateSecrets = createRoute({
   summary: 'Rotates everything that a selector names; with dry_run, says what that would do',
   description: 'Needs `rotate` on each (with `mode: compromise`, `compromise`); the rest is skipped.',
   request: { headers: idempotent, body: body(rotateMany) },
-  responses: { 200: json('The plan; nothing was changed', rotationPlan), 202: started, ...problems([...withBody, 404, 409, 501]) },
+  responses: { 200: json('The plan; nothing was changed', rotationPlan), 202: started, ...problems([...withBody, 404, 409, 501, 504]) },
 })
 
 export const getOperation = createRoute({
@@ -58,7 +58,7 @@ export const rollbackSecret = createRoute({
   summary: 'Makes the previous version current again, while it still verifies',
   description: 'Needs `promote`.',
   request: { params: referenceInPath, headers: idempotent, body: optionalBody(reasoned) },
-  responses: { 202: started, ...problems([...withBody, 404, 409, 412, 501]) },
+  responses: { 202: started, ...problems([...withBody, 404, 409, 412, 501, 504]) },
 })
 
 export const abortOperation = createRoute({
@@ -69,7 +69,7 @@ export const abortOperation = createRoute({
   summary: 'Ends what is not yet promoted, leaving current as it was',
   description: 'Needs `rotate` on all of its names.',
   request: { params: operationInPath, headers: idempotent, body: optionalBody(reasoned) },
-  responses: { 202: started, ...problems([...withBody, 404, 409, 412]) },
+  responses: { 202: started, ...problems([...withBody, 404, 409, 412, 504]) },
 })
 
 export const retryOperation = createRoute({
@@ -80,5 +80,5 @@ export const retryOperation = createRoute({
   summary: 'Goes on at once where an operation waits or needs attention',
   description: 'Needs `rotate` on all of its names.',
   request: { params: operationInPath, headers: idempotent, body: optionalBody(reasoned) },
-  responses: { 202: started, ...problems([...withBody, 404, 409, 412]) },
+  responses: { 202: started, ...problems([...withBody, 404, 409, 412, 504]) },
 })

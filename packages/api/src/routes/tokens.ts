@@ -24,7 +24,7 @@ export const createToken = createRoute({
   summary: 'Makes a token for a role',
   description,
   request: { headers: idempotent, body: body(tokenCreate) },
-  responses: { 201: json('The token, shown this once', tokenCreated), ...problems([...withBody, 409]) },
+  responses: { 201: json('The token, shown this once', tokenCreated), ...problems([...withBody, 409, 504]) },
 })
 
 export const revokeToken = createRoute({
@@ -35,5 +35,5 @@ export const revokeToken = createRoute({
   summary: 'Ends a token for good',
   description,
   request: { params: tokenInPath },
-  responses: { 204: { description: 'It is refused from now on' }, ...problems([404]) },
+  responses: { 204: { description: 'It is refused from now on' }, ...problems([404, 504]) },
 })
