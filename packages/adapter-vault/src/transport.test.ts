@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
-import { inspect } from 'node:util'
+import { fileURLToPath } from 'node:url'
+import { inspect, promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { VaultFake } from '../../../test/fakes/vault.ts'
 import { isApiError } from './classify.ts'
@@ -144,6 +146,13 @@ describe('no error carries token or value', () => {
   })
 })
 
+test('a server that speaks no TLS was never reached', async () => {
+  const secure = clientAt(fake.url.replace('http:', 'https:'))
+  expect(await failure(secure.read('secret/data/x', request()))).toMatchObject({ failure: 'connect' })
+  expect(fake.seen).toEqual([])
+  await secure.close()
+})
+
 describe('time', () => {
   test('a server that says nothing is given up as cut', async () => {
     fake.turn(/./, { do: 'hang' })
@@ -230,9 +239,36 @@ describe('what node-vault adds of its own', () => {
     expect(fake.seen.map(seen => seen.token)).toEqual(['first', 'second'])
   })
 
-  test('no token of the environment goes along with a login', async () => {
-    await failure(client.write('auth/approle/login', '{"role_id":"r"}', request({ token: undefined })))
-    expect(fake.seen[0]?.token).toBeUndefined()
+  test('nothing of the environment changes a request, and nothing is printed', async () => {
+    const program = `
+      import { Client } from ${JSON.stringify(new URL('client.ts', import.meta.url).href)}
+      const client = new Client({ address: ${JSON.stringify(fake.url)}, connections: 1, answerMs: 5000 })
+      const signal = new AbortController().signal
+      await client.write('auth/approle/login', '{"role_id":"r","secret_id":"canary-secret-id"}', { token: undefined, signal }).catch(() => {})
+      await client.write('secret/data/x', '{"data":{"field":"canary-value"}}', { token: ${JSON.stringify(token)}, signal })
+      await client.close()`
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      ['--conditions=@keyturn/source', '--input-type=module-typescript', '-e', program],
+      {
+        env: {
+          VAULT_TOKEN: 'from-the-environment',
+          VAULT_NAMESPACE: 'from-the-environment',
+          VAULT_PREFIX: '/from-the-environment',
+          VAULT_ADDR: 'http://127.0.0.1:1',
+          HTTP_PROXY: 'http://127.0.0.1:1',
+          DEBUG: '*',
+          NODE_DEBUG: '',
+        },
+        cwd: fileURLToPath(new URL('.', import.meta.url)),
+      },
+    )
+    expect(fake.seen.map(seen => [seen.path, seen.token])).toEqual([
+      ['/v1/auth/approle/login', undefined],
+      ['/v1/secret/data/x', token],
+    ])
+    expect(JSON.stringify(fake.seen)).not.toContain('from-the-environment')
+    expect(stdout + stderr).not.toMatch(/canary/)
   })
 
   test('a list is a GET, and requests are marked as those of a program', async () => {

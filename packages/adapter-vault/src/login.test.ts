@@ -1,0 +1,158 @@
+import { createSecretKey } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { seededRandom } from '@keyturn/conformance'
+import { type BrokerError, Store, type StorePath } from '@keyturn/core'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { TokenReviewFake } from '../../../test/fakes/token-review.ts'
+import { VaultFake } from '../../../test/fakes/vault.ts'
+import type { Rule } from '../../../test/fakes/vault-auth.ts'
+import { SetClock } from '../../../test/fakes/vault-clock.ts'
+import { open, options } from './index.ts'
+
+const path = 'secret/data/app' as StorePath
+const second = 1_000
+const rules: readonly Rule[] = [{ path: 'secret/data/app', capabilities: ['read', 'create', 'update'] }]
+
+let clock: SetClock
+let fake: VaultFake
+let folder: string
+const closing: (() => Promise<void>)[] = []
+beforeEach(async () => {
+  clock = new SetClock()
+  fake = await VaultFake.start(() => clock.now().getTime())
+  fake.mount('secret', 2).put('app', { key: 'v' })
+  folder = await mkdtemp(join(tmpdir(), 'keyturn-vault-'))
+})
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+  expect(fake.broken).toEqual([])
+  await fake.close()
+  await rm(folder, { recursive: true })
+})
+
+async function storeWith(auth: object | undefined, env: Record<string, string> = {}): Promise<Store> {
+  const context = { clock, random: seededRandom('login'), etagKey: createSecretKey(Buffer.alloc(32)), data: folder }
+  const adapter = await open(options.parse({ address: fake.url, ...(auth === undefined ? {} : { auth }) }), context, env)
+  closing.push(() => adapter.close())
+  return new Store(adapter, { name: 'vault', clock, timeoutMs: 30 * second })
+}
+
+async function file(name: string, content: string): Promise<string> {
+  const made = join(folder, name)
+  await writeFile(made, content)
+  return made
+}
+
+function failure(call: Promise<unknown>): Promise<BrokerError> {
+  return call.then(
+    () => expect.unreachable('it ended well'),
+    (error: BrokerError) => error,
+  )
+}
+
+describe('a token that is given', () => {
+  test.each([
+    ['ended', () => fake.auth.revokeAll()],
+    ['expired', () => clock.advance(120 * second)],
+  ])('and %s is unauthenticated, in a store that served before too', async (_how, end) => {
+    const store = await storeWith(undefined, { VAULT_TOKEN: fake.auth.grant({ rules, ttlMs: 60 * second }) })
+    await store.read(path)
+    end()
+    const error = await failure(store.read(path))
+    expect(error.code).toBe('unauthenticated')
+    expect(error.hint).not.toBe('')
+  })
+
+  test('and never was good is unauthenticated', async () => {
+    expect((await failure((await storeWith(undefined, { VAULT_TOKEN: 'no-such-token' })).read(path))).code).toBe('unauthenticated')
+  })
+
+  test('and is denied is permission_denied', async () => {
+    const store = await storeWith(undefined, { VAULT_TOKEN: fake.auth.grant({ rules }) })
+    expect((await failure(store.read('secret/data/other' as StorePath))).code).toBe('permission_denied')
+  })
+
+  test('in a file is read again when it ended', async () => {
+    const tokenFile = await file('token', `${fake.auth.grant({ rules })}\n`)
+    const store = await storeWith({ method: 'token', tokenFile })
+    await store.read(path)
+    fake.auth.revokeAll()
+    await writeFile(tokenFile, fake.auth.grant({ rules }))
+    await store.read(path)
+  })
+
+  test('in a file that is not replaced is unauthenticated once it ended, and when it never was good', async () => {
+    const tokenFile = await file('token', fake.auth.grant({ rules }))
+    const store = await storeWith({ method: 'token', tokenFile })
+    await store.read(path)
+    fake.auth.revokeAll()
+    expect((await failure(store.read(path))).code).toBe('unauthenticated')
+    expect((await failure((await storeWith({ method: 'token', tokenFile })).read(path))).code).toBe('unauthenticated')
+  })
+
+  test('nowhere is unauthenticated with what to do', async () => {
+    const error = await failure((await storeWith(undefined)).read(path))
+    expect(error.code).toBe('unauthenticated')
+    expect(error.hint).toContain('VAULT_TOKEN')
+    expect(fake.seen).toEqual([])
+  })
+
+  test('by a variable counts only where the section has no auth of its own', async () => {
+    const tokenFile = await file('token', fake.auth.grant({ rules }))
+    await (await storeWith({ method: 'token', tokenFile }, { VAULT_TOKEN: 'not-this-one' })).read(path)
+    expect(fake.seen.some(seen => seen.token === 'not-this-one')).toBe(false)
+  })
+})
+
+describe('a login by Kubernetes', () => {
+  let review: TokenReviewFake
+  beforeEach(async () => {
+    review = await TokenReviewFake.start()
+    fake.auth.reviewUrl = review.url
+    fake.auth.kubernetesRoles.set('app', { namespace: 'shop', account: 'broker', ttlMs: 60 * second, rules })
+  })
+  afterEach(() => review.close())
+
+  const auth = { method: 'kubernetes', role: 'app' }
+
+  test('reads the projected token anew each time', async () => {
+    const tokenFile = await file('token', review.mint('shop', 'broker'))
+    const store = await storeWith({ ...auth, tokenFile })
+    await store.read(path)
+    const rotated = review.mint('shop', 'broker')
+    await writeFile(tokenFile, rotated)
+    fake.auth.revokeAll()
+    await store.read(path)
+    expect(fake.auth.logins).toBe(2)
+    expect(review.reviews).toBe(2)
+  })
+
+  test('takes the file of the section before the one of the variable', async () => {
+    const good = await file('good', review.mint('shop', 'broker'))
+    await (await storeWith({ ...auth, tokenFile: good }, { KEYTURN_SERVICE_ACCOUNT_TOKEN_FILE: '/not/there' })).read(path)
+    await (await storeWith(auth, { KEYTURN_SERVICE_ACCOUNT_TOKEN_FILE: good })).read(path)
+  })
+
+  test.each([
+    ['a token of another account', () => review.mint('shop', 'other')],
+    ['a token that no one minted', () => 'no.such.token'],
+  ])('with %s is unauthenticated and says role and address', async (_title, minted) => {
+    const tokenFile = await file('token', minted())
+    const error = await failure((await storeWith({ ...auth, tokenFile })).read(path))
+    expect(error.code).toBe('unauthenticated')
+    expect(error.message).toContain(`as role app at auth/kubernetes of ${fake.url}`)
+  })
+
+  test.each([
+    ['no file', undefined],
+    ['an empty file', ' \n'],
+  ])('with %s is unauthenticated and names the file', async (_title, content) => {
+    const tokenFile = content === undefined ? join(folder, 'missing') : await file('empty', content)
+    const error = await failure((await storeWith({ ...auth, tokenFile })).read(path))
+    expect(error.code).toBe('unauthenticated')
+    expect(error.message).toContain(tokenFile)
+    expect(fake.seen).toEqual([])
+  })
+})
