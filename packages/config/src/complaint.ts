@@ -36,11 +36,22 @@ export function renderComplaint(complaint: Complaint): string {
   return oneLine(line)
 }
 
+/** A variable whose value is kept out, and where it was put in. */
+interface Hidden {
+  readonly variable: string
+  readonly places: Set<string>
+}
+
+/** More than this of either level is nothing that a person reads at once. */
+const tellMax = 1_000
+
 /** Gathers complaints while a config is read, so that all of them are told at once. */
 export class Complaints {
-  readonly #found: Complaint[] = []
+  readonly #found: Readonly<Record<Complaint['level'], Complaint[]>> = { error: [], warning: [] }
+  #failed = false
+  #untold = 0
   readonly #files: string[] = []
-  readonly #values = new Map<string, { readonly variable: string; readonly places: Set<string> }>()
+  readonly #values = new Map<string, Hidden>()
 
   /** Fixes the order of the files in the report. */
   addFile(file: string): void {
@@ -56,15 +67,22 @@ export class Complaints {
   }
 
   error(at: Position, path: string, message: string, remedy: string): void {
-    this.#found.push({ level: 'error', at, path, message, remedy })
+    this.#failed = true
+    this.#add({ level: 'error', at, path, message, remedy })
   }
 
   warning(at: Position, path: string, message: string, remedy: string): void {
-    this.#found.push({ level: 'warning', at, path, message, remedy })
+    this.#add({ level: 'warning', at, path, message, remedy })
   }
 
   get failed(): boolean {
-    return this.#found.some(complaint => complaint.level === 'error')
+    return this.#failed
+  }
+
+  #add(complaint: Complaint): void {
+    const found = this.#found[complaint.level]
+    if (found.length < tellMax) found.push(complaint)
+    else this.#untold++
   }
 
   /** By file, line, column, path and text; each line once. */
@@ -79,28 +97,37 @@ export class Complaints {
       a.at.column - b.at.column ||
       compare(a.path, b.path) ||
       compare(a.message, b.message)
-    const seen = new Set<string>()
-    const hidden = this.#found.map(complaint => ({
-      ...complaint,
-      message: this.#withoutValues(complaint.message, complaint.at),
-      remedy: this.#withoutValues(complaint.remedy, complaint.at),
-    }))
-    return hidden.sort(order).filter(complaint => {
-      const line = renderComplaint(complaint)
-      if (seen.has(line)) return false
-      seen.add(line)
-      return true
-    })
-  }
-
-  #withoutValues(text: string, at: Position): string {
     // the longest first: one value may hold another
     const values = [...this.#values].sort(([a], [b]) => b.length - a.length)
-    return values.reduce((shown, [value, { variable, places }]) => {
-      if (value.length >= shortBelow) return shown.replaceAll(value, () => variable)
-      return places.has(placeKey(at)) ? replaceWord(shown, value, variable) : shown
-    }, text)
+    const hidden = [...this.#found.error, ...this.#found.warning].map(complaint => ({
+      ...complaint,
+      message: withoutValues(complaint.message, complaint.at, values),
+      remedy: withoutValues(complaint.remedy, complaint.at, values),
+    }))
+    const told = new Map(hidden.sort(order).map(complaint => [renderComplaint(complaint), complaint]))
+    return [...told.values(), ...this.#rest()]
   }
+
+  #rest(): readonly Complaint[] {
+    if (this.#untold === 0) return []
+    const at = { file: this.#files[0] ?? '', line: 1, column: 1 }
+    return [
+      {
+        level: this.#failed ? 'error' : 'warning',
+        at,
+        path: '',
+        message: `${this.#untold} more complaints`,
+        remedy: 'correct these first',
+      },
+    ]
+  }
+}
+
+function withoutValues(text: string, at: Position, values: readonly (readonly [value: string, hidden: Hidden])[]): string {
+  return values.reduce((shown, [value, { variable, places }]) => {
+    if (value.length >= shortBelow) return shown.replaceAll(value, () => variable)
+    return places.has(placeKey(at)) ? replaceWord(shown, value, variable) : shown
+  }, text)
 }
 
 // a value of a few letters is part of every other word: it is looked for only where it was put in, and as a word

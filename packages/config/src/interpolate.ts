@@ -17,6 +17,8 @@ export interface Interpolated {
 }
 
 const name = /^[A-Za-z_][A-Za-z0-9_]*$/
+/** Of one text: whoever has more of them sees what they are. */
+const remarksMax = 10
 const bare = /^\$([A-Za-z_][A-Za-z0-9_]*)/
 
 /**
@@ -28,6 +30,9 @@ export function interpolate(source: string, env: Environment): Interpolated {
   const variables: [string, string | null][] = []
   let text = ''
   let index = 0
+  const remark = (found: Remark) => {
+    if (remarks.length < remarksMax) remarks.push(found)
+  }
   for (;;) {
     const dollar = source.indexOf('$', index)
     if (dollar < 0) return { text: text + source.slice(index), variables, remarks }
@@ -38,7 +43,7 @@ export function interpolate(source: string, env: Environment): Interpolated {
     } else if (source.startsWith('${', dollar)) {
       const end = source.indexOf('}', dollar)
       const form = readForm(source.slice(dollar + 2, end < 0 ? undefined : end), end >= 0, env)
-      if ('message' in form) remarks.push({ level: 'error', index: dollar, ...form })
+      if ('message' in form) remark({ level: 'error', index: dollar, ...form })
       else text += form.value
       if (form.variable !== undefined) variables.push([form.variable, 'value' in form && form.fromEnvironment ? form.value : null])
       index = end < 0 ? source.length : end + 1
@@ -46,7 +51,7 @@ export function interpolate(source: string, env: Environment): Interpolated {
       const variable = bare.exec(source.slice(dollar, dollar + 80))?.[1]
       if (variable !== undefined) {
         const message = `$${variable} is plain text here, not a variable`
-        remarks.push({ level: 'warning', index: dollar, message, remedy: `write \${${variable}} if the variable is meant` })
+        remark({ level: 'warning', index: dollar, message, remedy: `write \${${variable}} if the variable is meant` })
       }
       text += '$'
       index = dollar + 1

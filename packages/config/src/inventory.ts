@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { SecretName, StorePath } from '@keyturn/core'
 import type { Position } from '@keyturn/policy'
 import type { Complaints } from './complaint.ts'
@@ -33,13 +32,13 @@ export function refuseSharedBackends(
   stores: ReadonlyMap<string, StoreSection>,
   complaints: Complaints,
 ): void {
-  for (const group of grouped(entries, entry => entry.path)) {
-    for (const [index, entry] of group.entries()) {
-      const other = group
-        .slice(0, index)
-        .find(each => each.store !== entry.store && sameBackend(stores.get(each.store), stores.get(entry.store)))
-      if (other === undefined) continue
-      const message = `${entry.store} and ${other.store} are one backend, and both serve the path ${JSON.stringify(entry.shownPath)}; first at ${place(other.at)}`
+  const backends = new Map([...stores.values()].map(section => [section.name, backendOf(section)]))
+  for (const group of grouped(entries, entry => JSON.stringify([backends.get(entry.store), entry.path]))) {
+    const first = group[0]
+    for (const entry of group) {
+      if (first === undefined || entry.store === first.store) continue
+      const both = `${entry.store} and ${first.store} are one backend`
+      const message = `${both}, and both serve the path ${JSON.stringify(entry.shownPath)}; first at ${place(first.at)}`
       complaints.error(entry.at, entry.where, message, 'keep it in one section, or give each environment a path of its own')
     }
   }
@@ -58,21 +57,25 @@ export function refuseSharedPrefixes(prefixes: readonly PrefixEntry[], complaint
 }
 
 function refuseSharedPath(group: readonly PathEntry[], complaints: Complaints): void {
-  for (const [index, entry] of group.entries()) {
-    const before = group.slice(0, index)
-    const same = before.find(each => each.key === entry.key)
-    const whole = before.find(each => each.name === entry.name && (each.key === null) !== (entry.key === null))
+  const byKey = new Map<string | null, PathEntry>()
+  const byName = new Map<string, PathEntry>()
+  for (const entry of group) {
+    const same = byKey.get(entry.key)
+    const named = byName.get(entry.name)
+    const whole = byKey.get(null) ?? (entry.key === null ? group[0] : undefined)
     const path = JSON.stringify(entry.shownPath)
     if (same !== undefined) {
       const what = entry.key === null ? path : `the field ${entry.key} of ${path}`
       const message = same.name === entry.name ? `${what} stands twice` : `${what} has two names`
       complaints.error(entry.at, entry.where, `${message}; first at ${place(same.at)}`, 'keep one of the two')
-    } else if (whole !== undefined) {
-      const message = `one entry of ${path} means all fields and another one field; first at ${place(whole.at)}`
+    } else if (named !== undefined && (named.key === null) !== (entry.key === null)) {
+      const message = `one entry of ${path} means all fields and another one field; first at ${place(named.at)}`
       complaints.error(entry.at, entry.where, message, 'write key in both, or in neither')
-    } else if (before.some(each => each.name !== entry.name && (each.key === null || entry.key === null))) {
+    } else if (whole !== undefined && whole !== entry) {
       complaints.error(entry.at, entry.where, `${path} has two names, one of them for all its fields`, 'write key in both entries')
     }
+    if (same === undefined) byKey.set(entry.key, entry)
+    if (named === undefined) byName.set(entry.name, entry)
   }
 }
 
@@ -97,11 +100,10 @@ function placeOf(entries: readonly PathEntry[], complaints: Complaints): Kept['p
   }
 }
 
-// how a section logs in does not make it another backend
-function sameBackend(a: StoreSection | undefined, b: StoreSection | undefined): boolean {
-  if (a === undefined || b === undefined || a.kind !== b.kind) return false
-  const identity = (section: StoreSection) => ({ ...section.options, auth: undefined })
-  return isDeepStrictEqual(identity(a), identity(b))
+// how a section logs in, and what it serves, does not make it another backend
+function backendOf(section: StoreSection): string {
+  const { auth: _auth, secrets: _secrets, maxInFlight: _maxInFlight, ...identity } = section.options as Readonly<Record<string, unknown>>
+  return JSON.stringify([section.kind, Object.entries(identity).sort(([a], [b]) => (a < b ? -1 : 1))])
 }
 
 function grouped<T>(items: readonly T[], key: (item: T) => string): readonly (readonly T[])[] {

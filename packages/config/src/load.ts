@@ -124,7 +124,7 @@ async function readSecrets(
   }
   const sources = {
     kept: takeInventory(paths, complaints),
-    prefixes,
+    prefixes: new Map(prefixes.map(prefix => [prefix.name, prefix])),
     stores,
     rows: readRows(root, cwd, complaints),
     incomplete: sections.incomplete || read.some(entries => entries.incomplete),

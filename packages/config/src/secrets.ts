@@ -11,7 +11,8 @@ import { nodeAt, placeOf, renderPath } from './tree.ts'
 /** Everything that names secrets, read. */
 export interface SecretSources {
   readonly kept: ReadonlyMap<SecretName, Kept>
-  readonly prefixes: readonly PrefixEntry[]
+  /** By the broker's prefix. */
+  readonly prefixes: ReadonlyMap<string, PrefixEntry>
   readonly stores: ReadonlyMap<string, StoreSection>
   readonly rows: ReadonlyMap<SecretName, Row>
   /** Names may be missing because something else was refused. */
@@ -48,9 +49,7 @@ export function resolveSecrets(sources: SecretSources, context: SecretContext, c
 
 /** What the longest prefix, else the one store of everything, makes of a name that no entry has. */
 function takenBy(name: SecretName, sources: SecretSources): readonly SecretPlace[] {
-  const covering = sources.prefixes.filter(prefix => name.startsWith(prefix.name) && name.length > prefix.name.length)
-  covering.sort((a, b) => b.name.length - a.name.length)
-  const prefix = covering[0]
+  const prefix = coveringPrefix(name, sources.prefixes)
   if (prefix !== undefined) {
     // the adapter's own rules for a path hold when it is used
     const path = `${prefix.under}${name.slice(prefix.name.length)}` as StorePath
@@ -58,6 +57,16 @@ function takenBy(name: SecretName, sources: SecretSources): readonly SecretPlace
   }
   const store = [...sources.stores.values()].find(section => section.takesAny)
   return store === undefined ? [] : [{ store: store.name, path: name as string as StorePath, fields: null, format: 'stored' }]
+}
+
+// from the longest to the shortest: a name has at most sixteen segments, however many prefixes there are
+function coveringPrefix(name: SecretName, prefixes: ReadonlyMap<string, PrefixEntry>): PrefixEntry | undefined {
+  for (let end = name.lastIndexOf('/'); end >= 0; end = name.lastIndexOf('/', end - 1)) {
+    const prefix = prefixes.get(name.slice(0, end + 1))
+    if (prefix !== undefined) return prefix
+    if (end === 0) break
+  }
+  return prefixes.get('')
 }
 
 function findUnnamed(name: SecretName, sources: SecretSources, context: SecretContext): SecretConfig | undefined {

@@ -1,10 +1,14 @@
 const shownMax = 12
+/** Longer words are no slips, and more than some thousands of candidates are no help: both would only take time. */
+const wordMax = 64
+const candidatesMax = 2_000
 
 /** The known word that is meant by a misspelt one, if one is near enough to say so. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > wordMax) return undefined
   const allowed = word.length <= 4 ? 1 : word.length <= 8 ? 2 : 3
   let best: { readonly word: string; readonly distance: number } | undefined
-  for (const candidate of known) {
+  for (const candidate of known.slice(0, candidatesMax)) {
     if (Math.abs(candidate.length - word.length) > allowed) continue
     const distance = candidate.toLowerCase() === word.toLowerCase() ? 0 : editDistance(word, candidate)
     if (distance <= allowed && (best === undefined || distance < best.distance)) best = { word: candidate, distance }

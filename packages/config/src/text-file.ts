@@ -3,7 +3,7 @@ import type { Complaints, Position } from './complaint.ts'
 const bytesMax = 1024 * 1024
 const tellMax = 10
 // every control character but the ends of lines; then marks that make text read otherwise than it parses
-const refused = /(?![\n\r])\p{Cc}|[\u202a-\u202e\u2066-\u2069\ufeff]|\r(?!\n)/gu
+const refused = /(?![\n\r])\p{Cc}|[\u202a-\u202e\u2066-\u2069\ufeff]|\r(?!\n)/u
 
 /** The text of a config file, or undefined after complaints: at most 1 MiB of UTF-8 without tabs, NUL and other control characters. */
 export function decodeText(bytes: Uint8Array, file: string, complaints: Complaints): string | undefined {
@@ -26,13 +26,11 @@ export function decodeText(bytes: Uint8Array, file: string, complaints: Complain
 
 function refuseCharacters(text: string, file: string, complaints: Complaints): boolean {
   let count = 0
-  let line = 0
-  for (const match of text.matchAll(refused)) {
-    const at = positionAfter(text.slice(0, match.index), file)
+  for (const [index, line] of text.split('\n').entries()) {
     // one a line says it all
-    if (at.line === line) continue
-    line = at.line
-    complaints.error(at, '', ...reasonOf(match[0]))
+    const match = refused.exec(`${line}\n`)
+    if (match === null) continue
+    complaints.error({ file, line: index + 1, column: match.index + 1 }, '', ...reasonOf(match[0]))
     if (++count === tellMax) break
   }
   return count > 0

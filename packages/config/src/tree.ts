@@ -77,7 +77,7 @@ export function renderPath(path: Path): string {
   return path
     .map((step, index) => {
       if (typeof step === 'number') return `[${step}]`
-      if (!/^[^\s."'[\]]+$/.test(step)) return `[${JSON.stringify(step.length > 80 ? `${step.slice(0, 80)}…` : step)}]`
+      if (step.length > 80 || !/^[^\s."'[\]]+$/.test(step)) return `[${JSON.stringify(step.length > 80 ? `${step.slice(0, 80)}…` : step)}]`
       return index === 0 ? step : `.${step}`
     })
     .join('')
