@@ -169,6 +169,36 @@ describe.skipIf(binary === undefined)('adapter-vault on a real server', () => {
     expect(await text('secret/data/numbers')).toContain('"data":{"big":12345678901234567000,"key":"second"}')
   })
 
+  test('trusts the authority that is named, and no other', async () => {
+    const secure = await startOpenBao(binary ?? '', folder)
+    try {
+      await secure.api('POST', 'secret/data/app', { data: { key: 'v' } })
+      const over = async (more: object) => {
+        const made = await open(options.parse({ address: secure.url, ...more }), context, { VAULT_TOKEN: secure.rootToken })
+        opened.push(made)
+        return new Store(made, { name: 'vault', clock: wallClock, timeoutMs: 30_000 })
+      }
+      const trusted = await over({ ca: join(folder, 'vault-ca.pem') })
+      expect((await trusted.read(at('secret/data/app'))).value.fieldNames).toEqual(['key'])
+      const untrusted = await failure((await over({})).read(at('secret/data/app')))
+      expect([untrusted.code, untrusted.message]).toEqual(['unavailable', expect.stringMatching(/DEPTH_ZERO|SELF_SIGNED|UNABLE_TO/)])
+    } finally {
+      await secure.stop()
+    }
+  })
+
+  test('lists from the root of a mount, page by page', async () => {
+    const names = Array.from({ length: 1_001 }, (_, index) => `pages/n${index}`)
+    for (const name of names) await bao.api('POST', `secret/data/${name}`, { data: { k: 'v' } })
+    const listed: StorePath[] = []
+    for await (const path of (await store({}, asRoot())).list('secret/data/')) listed.push(path)
+    expect(new Set(listed).size).toBe(listed.length)
+    expect(listed.filter(path => path.startsWith('secret/data/pages/'))).toHaveLength(1_001)
+    const ones: StorePath[] = []
+    for await (const path of (await store({ kv: 1 }, asRoot())).list('kv/')) ones.push(path)
+    expect(ones).toContain('kv/numbers')
+  })
+
   test('examines rights, fields and mounts without a right beyond reading', async () => {
     const tokenFile = await projected('agentaskit', 'broker')
     const broker = await store({ auth: { method: 'kubernetes', role: 'agentaskit-production', tokenFile } })

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants } from 'node:fs/promises'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 
@@ -34,42 +36,47 @@ export async function findOpenBao(env: NodeJS.ProcessEnv = process.env): Promise
   return undefined
 }
 
-/** Starts the binary and waits until it answers. Its own configuration and environment are not used. */
-export async function startOpenBao(binary: string): Promise<OpenBao> {
-  const url = `http://127.0.0.1:${await freePort()}`
-  const listen = `-dev-listen-address=${new URL(url).host}`
-  const child = spawn(binary, ['server', '-dev', `-dev-root-token-id=${rootToken}`, listen, '-dev-no-store-token'], {
-    env: { PATH: process.env.PATH, HOME: '/nonexistent' },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+/** Starts the binary and waits until it answers. With a folder it speaks TLS, and leaves its authority there as `vault-ca.pem`. Our environment is not used. */
+export async function startOpenBao(binary: string, tlsFolder?: string): Promise<OpenBao> {
+  const address = `127.0.0.1:${await freePort()}`
+  const tls = tlsFolder === undefined ? ['-dev'] : ['-dev-tls', `-dev-tls-cert-dir=${tlsFolder}`]
+  const child = spawn(
+    binary,
+    ['server', ...tls, `-dev-root-token-id=${rootToken}`, `-dev-listen-address=${address}`, '-dev-no-store-token'],
+    { env: { PATH: process.env.PATH, HOME: '/nonexistent' }, stdio: ['ignore', 'ignore', 'pipe'] },
+  )
   let complaints = ''
   child.stderr.on('data', (text: Buffer) => {
     complaints = (complaints + text.toString()).slice(-2_000)
   })
-  const version = await answers(url, child, () => complaints)
-  return { url, rootToken, version, api: (method, path, body) => api(url, method, path, body), stop: () => stop(child) }
+  const url = `${tlsFolder === undefined ? 'http' : 'https'}://${address}`
+  // the server that is asked is the one just started, and only on the loopback
+  const call: OpenBao['api'] = (method, path, body) => send(new URL(`/v1/${path}`, url), method, body)
+  const version = await answers(call, child, () => complaints)
+  return { url, rootToken, version, api: call, stop: () => stop(child) }
 }
 
-async function answers(url: string, child: ChildProcess, complaints: () => string): Promise<string> {
+async function answers(call: OpenBao['api'], child: ChildProcess, complaints: () => string): Promise<string> {
   const until = Date.now() + startMs
   while (Date.now() < until) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${complaints()}`)
-    const health = await fetch(`${url}/v1/sys/health`).catch(() => undefined)
-    if (health?.ok) return String(((await health.json()) as { version: unknown }).version)
+    const health = await call('GET', 'sys/health').catch(() => undefined)
+    if (typeof health === 'object' && health !== null && 'version' in health) return String(health.version)
     await new Promise(resolve => setTimeout(resolve, 100))
   }
   await stop(child)
   throw new Error(`the server did not answer within ${startMs} ms: ${complaints()}`)
 }
 
-async function api(url: string, method: string, path: string, body?: object): Promise<unknown> {
-  const answer = await fetch(`${url}/v1/${path}`, {
-    method,
-    headers: { 'x-vault-token': rootToken, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  const text = await answer.text()
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+async function send(url: URL, method: string, body: object | undefined): Promise<unknown> {
+  const open = url.protocol === 'https:' ? httpsRequest : httpRequest
+  const headers = { 'x-vault-token': rootToken, 'content-type': 'application/json' }
+  const request = open(url, { method, headers, rejectUnauthorized: false, agent: false })
+  request.end(body === undefined ? undefined : JSON.stringify(body))
+  // the event's one argument is the response
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  const text = (await response.toArray()).join('')
+  if ((response.statusCode ?? 500) >= 300) throw new Error(`${method} ${url.pathname}: ${response.statusCode} ${text}`)
   return text === '' ? undefined : JSON.parse(text)
 }
 
