@@ -123,7 +123,7 @@ export class MemorySecrets implements Secrets {
     const settles = clock.now().getTime() - writeSettlesAfterMs
     return [...writes.values()]
       .filter(write => write.incarnation !== incarnation || write.begunAt.getTime() <= settles)
-      .sort((a, b) => a.begunAt.getTime() - b.begunAt.getTime())
+      .sort((a, b) => a.begunAt.getTime() - b.begunAt.getTime() || byBytes(a.intent.secretId, b.intent.secretId))
       .map(({ intent }) => copy(intent))
   }
 
