@@ -33,6 +33,29 @@ export interface Asked {
   readonly body: any
 }
 
+export interface AskOptions {
+  readonly token?: string | null
+  readonly body?: unknown
+  readonly headers?: Record<string, string>
+}
+
+/** One request over real HTTP. A body that is text goes as it is. */
+export async function askAt(address: string, method: string, target: string, options: AskOptions = {}): Promise<Asked> {
+  const { token = null, body, headers = {} } = options
+  const response = await fetch(`${address}${target}`, {
+    method,
+    headers: {
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  const isJson = /json/.test(response.headers.get('content-type') ?? '') && text !== ''
+  return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined }
+}
+
 /** A broker in this process, asked over real HTTP on a free port of the loopback. */
 export class Running {
   readonly place: Place
@@ -45,28 +68,8 @@ export class Running {
     this.token = readFileSync(serving.tokenFile, 'utf8').trim()
   }
 
-  async ask(
-    method: string,
-    target: string,
-    options: { token?: string | null; body?: unknown; headers?: Record<string, string> } = {},
-  ): Promise<Asked> {
-    const { token = this.token, body, headers = {} } = options
-    const response = await fetch(`${this.serving.address}${target}`, {
-      method,
-      headers: {
-        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    return {
-      status: response.status,
-      headers: response.headers,
-      text,
-      body: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : undefined,
-    }
+  ask(method: string, target: string, options: AskOptions = {}): Promise<Asked> {
+    return askAt(this.serving.address, method, target, { token: this.token, ...options })
   }
 
   /** A token of a role. */
