@@ -23,9 +23,9 @@ export function checkCopies(
     if (copy.to !== 'kubernetes' && !config.stores.has(copy.to) && !incomplete) {
       tell.error(['to'], 'no store has this name', 'write kubernetes, or the name of a store section')
     }
-    const named = [
-      ...Object.entries(copy.keys ?? {}).map(([key, name]) => ({ name, path: ['keys', key] as Path })),
-      ...(copy.names ?? []).map((name, place) => ({ name, path: ['names', place] as Path })),
+    const named: readonly { readonly name: string; readonly path: Path }[] = [
+      ...Object.entries(copy.keys ?? {}).map(([key, name]) => ({ name, path: ['keys', key] })),
+      ...(copy.names ?? []).map((name, place) => ({ name, path: ['names', place] })),
     ]
     const floorMs = (copy.every ?? 0) + (copy.wait ?? 0) + spreadMs
     for (const { name, path } of named) {

@@ -100,6 +100,7 @@ class EntryReading implements Entries {
       this.incomplete = true
       return
     }
+    // the schema took these members for text, so they are scalars
     const node = (key: string) => nodeAt(item, [key])?.node as Scalar | undefined
     if ('under' in entry) {
       const under = node('under')

@@ -1,4 +1,4 @@
-import { isAbsolute, join, normalize, resolve } from 'node:path'
+import { isAbsolute, join, normalize, relative, resolve } from 'node:path'
 import type { Complaints, Position } from './complaint.ts'
 import type { Environment } from './interpolate.ts'
 import { mergeMappings } from './merge.ts'
@@ -29,8 +29,15 @@ const filesMax = 100
 /** Reads a file and everything it includes into one tree. Undefined after complaints that leave nothing to go on with. */
 export async function joinFiles(file: string, context: FileContext): Promise<Joined | undefined> {
   const join = new FileJoin(context)
-  const root = await join.add(file, undefined)
+  const root = await join.add(shownPath(file, context.cwd), undefined)
   return root === undefined ? undefined : { root, files: join.files }
+}
+
+// as short as it can be said from where the person stands
+function shownPath(file: string, cwd: string): string {
+  const path = resolve(cwd, file)
+  const below = relative(cwd, path)
+  return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below
 }
 
 class FileJoin {

@@ -100,7 +100,7 @@ function placeOf(entries: readonly PathEntry[], complaints: Complaints): Kept['p
   }
 }
 
-// how a section logs in, and what it serves, does not make it another backend
+// how a section logs in, and what it serves, does not make it another backend; options are the object that a kind's schema made
 function backendOf(section: StoreSection): string {
   const { auth: _auth, secrets: _secrets, maxInFlight: _maxInFlight, ...identity } = section.options as Readonly<Record<string, unknown>>
   return JSON.stringify([section.kind, Object.entries(identity).sort(([a], [b]) => (a < b ? -1 : 1))])

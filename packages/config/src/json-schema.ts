@@ -60,6 +60,7 @@ const variable = { type: 'string', pattern: '\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]
 function withVariables(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(withVariables)
   if (typeof schema !== 'object' || schema === null) return schema
+  // a plain object of a JSON document
   const node = schema as JsonSchema
   if ('properties' in node || 'items' in node || 'additionalProperties' in node || 'anyOf' in node || 'oneOf' in node || '$defs' in node) {
     return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, mapMember(key, value)]))

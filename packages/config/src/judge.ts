@@ -60,6 +60,7 @@ class Teller {
     const at = node.at
     const scalar = node.kind === 'scalar' ? node : undefined
     if (issue.code === 'custom') {
+      // our own leaves and checks put it there; anything else is told without
       const params = issue.params as Partial<LeafParams> | undefined
       const shown = scalar === undefined || scalar.interpolated ? undefined : scalar.source
       const remedy = params?.remedy?.(shown) ?? this.#expected(path)

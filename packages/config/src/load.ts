@@ -41,7 +41,7 @@ export interface LoadOptions {
 export async function loadConfig(file: string, options: LoadOptions): Promise<Config> {
   const complaints = new Complaints()
   const joined = await joinFiles(file, { ...options, complaints })
-  const config = joined === undefined ? undefined : await readConfig(joined.root, joined.files, file, options, complaints)
+  const config = joined === undefined ? undefined : await readConfig(joined.root, joined.files, options, complaints)
   const found = complaints.sorted()
   if (config === undefined || complaints.failed) throw new ConfigError(found)
   return { ...config, warnings: found }
@@ -52,10 +52,10 @@ type Unwarned = Omit<Config, 'warnings'>
 async function readConfig(
   root: Mapping,
   files: readonly string[],
-  file: string,
   options: LoadOptions,
   complaints: Complaints,
 ): Promise<Unwarned | undefined> {
+  const file = root.at.file
   const settings = readSettings(options.env, { file, line: 1, column: 1 }, complaints)
   const context: SectionContext = { root, file, cwd: options.cwd, settings, complaints }
   const environment = readEnvironment(context)

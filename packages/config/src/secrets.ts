@@ -28,6 +28,7 @@ export interface Secrets {
 export function resolveSecrets(sources: SecretSources, context: SecretContext, complaints: Complaints): Secrets {
   const names = [...new Set([...sources.kept.keys(), ...sources.rows.keys()])].sort()
   const all = new Map<SecretName, SecretConfig>()
+  const homeless: Row[] = []
   for (const name of names) {
     const row = sources.rows.get(name)
     const kept = sources.kept.get(name)
@@ -37,11 +38,12 @@ export function resolveSecrets(sources: SecretSources, context: SecretContext, c
     const secret = resolveSecret(name, row, places, at, context)
     all.set(name, secret)
     if (row === undefined || row.broken) continue
-    if (places.length === 0) refuseHomeless(secret, row, sources, complaints)
+    if (places.length === 0) homeless.push(row)
     if (kept === undefined && row.given.from !== undefined) refuseFrom(row, complaints)
     refuseIssuer(row, context, complaints)
     refuseImpossible(secret, row, complaints)
   }
+  refuseHomeless(homeless, sources, complaints)
   for (const secret of all.values()) refuseDerived(secret, sources, complaints)
   const find = (name: SecretName) => all.get(name) ?? findUnnamed(name, sources, context)
   return { all, find }
@@ -56,6 +58,7 @@ function takenBy(name: SecretName, sources: SecretSources): readonly SecretPlace
     return [{ store: prefix.store, path, fields: null, format: prefix.format }]
   }
   const store = [...sources.stores.values()].find(section => section.takesAny)
+  // such a store keeps a secret under its name
   return store === undefined ? [] : [{ store: store.name, path: name as string as StorePath, fields: null, format: 'stored' }]
 }
 
@@ -118,12 +121,18 @@ function refuseFrom(row: Row, complaints: Complaints): void {
   )
 }
 
-function refuseHomeless(secret: SecretConfig, row: Row, sources: SecretSources, complaints: Complaints): void {
-  const { derive, managed, from } = row.given
-  if (sources.incomplete || derive !== undefined || managed !== undefined || from !== undefined) return
-  const near = nearest(secret.name, [...sources.kept.keys()])
-  const remedy = near === undefined ? 'add an entry with this name to a store, or a section database' : `did you mean ${near}?`
-  complaints.error(row.at, renderPath(['secrets', secret.name]), 'no store takes this name', remedy)
+// comparing every name with every other takes long where all of them are wrong, and helps nobody then
+const suggestionsMax = 20
+
+function refuseHomeless(rows: readonly Row[], sources: SecretSources, complaints: Complaints): void {
+  if (sources.incomplete) return
+  const kept = [...sources.kept.values()].map(each => each.shown)
+  for (const [index, { name, at, given }] of rows.entries()) {
+    if (given.derive !== undefined || given.managed !== undefined || given.from !== undefined) continue
+    const near = index < suggestionsMax ? nearest(name, kept) : undefined
+    const remedy = near === undefined ? 'add an entry with this name to a store, or a section database' : `did you mean ${near}?`
+    complaints.error(at, renderPath(['secrets', name]), 'no store takes this name', remedy)
+  }
 }
 
 function refuseIssuer(row: Row, context: SecretContext, complaints: Complaints): void {

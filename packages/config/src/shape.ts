@@ -114,7 +114,8 @@ function primitives(schema: z.core.$ZodTypes): ReadonlySet<Primitive> {
     if (definition.type === 'any' || definition.type === 'unknown') wanted.add('any')
     const values = definition.type === 'literal' ? definition.values : definition.type === 'enum' ? Object.values(definition.entries) : []
     for (const value of values) {
-      if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') wanted.add(typeof value as Primitive)
+      const type = typeof value
+      if (type === 'string' || type === 'number' || type === 'boolean') wanted.add(type)
     }
   }
   return wanted

@@ -40,14 +40,18 @@ export const alertEvents = [
   'audit_degraded',
 ] as const
 
-const route = z.strictObject({
-  name: word('the name of the route'),
-  kind: z.enum(['webhook', 'stdout']),
-  url: url('https', 'http').optional(),
-  token: text('a variable with the bearer token').optional(),
-  tokenFile: path('the file of the bearer token').optional(),
-  events: z.array(z.enum(alertEvents)).min(1).optional(),
-})
+const routeCommon = { name: word('the name of the route'), events: z.array(z.enum(alertEvents)).min(1).optional() }
+
+const route = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...routeCommon,
+    kind: z.literal('webhook'),
+    url: url('https', 'http'),
+    token: text('a variable with the bearer token').optional(),
+    tokenFile: path('the file of the bearer token').optional(),
+  }),
+  z.strictObject({ ...routeCommon, kind: z.literal('stdout') }),
+])
 
 const step = z.strictObject({
   level: z
