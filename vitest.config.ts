@@ -2,7 +2,9 @@ import { defineConfig } from 'vitest/config'
 
 /** One project per kind of test; `npm test` runs the first four. All run from source, by the export condition of every package. */
 const source = { resolve: { conditions: ['@keyturn/source'] }, ssr: { resolve: { conditions: ['@keyturn/source'] } } }
-const counts = process.env.KEYTURN_COUNTS
+/** CI counts tests from a report. */
+const report = process.env.KEYTURN_COUNTS
+const reports: ['json', { outputFile: string }][] = report === undefined ? [] : [['json', { outputFile: report }]]
 
 const project = (name: string, include: string[], more: object = {}) => ({
   ...source,
@@ -11,7 +13,7 @@ const project = (name: string, include: string[], more: object = {}) => ({
 
 export default defineConfig({
   test: {
-    reporters: counts === undefined ? ['default'] : ['default', ['json', { outputFile: counts }]],
+    reporters: ['default', './test/rules-reporter.ts', ...reports],
     projects: [
       project('unit', ['packages/*/src/**/*.test.ts'], { isolate: false, pool: 'threads' }),
       project('house', ['test/*.test.ts']),

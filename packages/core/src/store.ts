@@ -1,6 +1,6 @@
 import { type Capability, capabilitiesOf } from './capabilities.ts'
 import { bounded } from './deadline.ts'
-import { BrokerError } from './error.ts'
+import { BrokerError, type ErrorCode } from './error.ts'
 import type { Etag, StorePath, VersionId } from './name.ts'
 import type { Clock } from './ports.ts'
 import type { SecretValue } from './secret-value.ts'
@@ -191,13 +191,25 @@ export class Store {
   }
 
   #wrap(operation: string, path: string, effect: Effect, cause: unknown): BrokerError {
-    if (cause instanceof BrokerError) return cause
+    const detail = { store: this.name, kind: this.kind, operation }
+    const named = (code: ErrorCode) => (code === 'outcome_unknown' && effect === 'read' ? 'unavailable' : code)
+    // an adapter that names its own error keeps its words; whose error it is stays the same
+    if (cause instanceof BrokerError) return cause.detail?.store === undefined ? restated(cause, named(cause.code), detail) : cause
     const { code, retryAfterMs } = this.#adapter.classify(cause)
-    const named = code === 'outcome_unknown' && effect === 'read' ? 'unavailable' : code
-    return new BrokerError(named, `store ${this.name}: ${operation} of ${path} failed (${named})`, {
+    return new BrokerError(named(code), `store ${this.name}: ${operation} of ${path} failed (${named(code)})`, {
       cause,
-      detail: { store: this.name, kind: this.kind, operation },
+      detail,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     })
   }
+}
+
+function restated(error: BrokerError, code: ErrorCode, detail: Readonly<Record<string, unknown>>): BrokerError {
+  const { message, hint, retryAfterMs, origin: cause } = error
+  return new BrokerError(code, message, {
+    detail: { ...error.detail, ...detail },
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  })
 }
