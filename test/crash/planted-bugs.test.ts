@@ -9,7 +9,7 @@ test.each(Object.entries(scenarios))('%s', async (_, scenario) => {
   expect(await scenario()).toEqual([])
 })
 
-test.each(plantedBugs.map((bug, index) => ({ ...bug, index })))('an engine that $title is found', async ({ index, ...bug }) => {
+test.each(plantedBugs.map((bug, index) => [bug.title, bug, index] as const))('an engine that %s is found', async (_, bug, index) => {
   const Engine = await plant(bug, index)
   const breach = await firstBreach(ports => new Engine(ports), ['alternating-users', 'single-user', 'key-set', 'generated'])
   expect(breach).toBeDefined()
