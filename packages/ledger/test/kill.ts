@@ -18,11 +18,16 @@ export interface Killed {
   readonly stderr: string
 }
 
+export interface KillOptions {
+  readonly environment?: NodeJS.ProcessEnv
+  readonly program?: 'committing.ts' | 'careless.ts'
+}
+
 /** Lets a program commit, and kills it `afterMs` after its first acknowledged commit. */
-export async function commitUntilKilled(data: string, name: string, afterMs: number, environment: NodeJS.ProcessEnv = {}): Promise<Killed> {
-  const program = join(import.meta.dirname, 'committing.ts')
+export async function commitUntilKilled(data: string, name: string, afterMs: number, options: KillOptions = {}): Promise<Killed> {
+  const program = join(import.meta.dirname, options.program ?? 'committing.ts')
   const child = spawn(process.execPath, ['--conditions=@keyturn/source', program, data, name], {
-    env: { ...process.env, ...environment },
+    env: { ...process.env, ...options.environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let reported = ''
