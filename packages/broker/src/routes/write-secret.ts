@@ -1,4 +1,5 @@
 import { fromWire, nameInTarget, type SecretWrite, secretWrite } from '@keyturn/api'
+import { secretTypes } from '@keyturn/config'
 import { BrokerError, type SecretValue } from '@keyturn/core'
 import { type Granted, grant } from '../access.ts'
 import { jsonBody } from '../body.ts'
@@ -64,6 +65,9 @@ function mustBeForm(entry: Entry, value: SecretValue): void {
 }
 
 function mustBeSameType(granted: Granted, type: string | undefined): void {
+  if (type !== undefined && !secretTypes.some(each => each === type)) {
+    throw new BrokerError('invalid_argument', 'there is no such type', { hint: `take one of ${secretTypes.join(', ')}` })
+  }
   const known = granted.entry.config.row ? granted.entry.config.type : granted.row?.type
   if (type === undefined || known === undefined || known === null || known === type) return
   throw new BrokerError('conflict', `the type of this secret is ${known}`, { hint: 'leave type out, or change it where it was set' })
