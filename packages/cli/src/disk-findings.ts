@@ -9,7 +9,7 @@ const freeBytesMin = 64 * 1024 * 1024
 const filesMax = 10_000
 
 /** What can be seen of the broker's own files without a key: rights, space, and who holds the ledger. */
-export function examineDisk(config: Config, isRunning: boolean): readonly NamedFinding[] {
+export function examineDisk(config: Config, isRunning: boolean, freeBytes = freeBytesAt): readonly NamedFinding[] {
   const { data, ledger } = config.broker
   if (statSync(data, { throwIfNoEntry: false }) === undefined) {
     return [
@@ -22,7 +22,11 @@ export function examineDisk(config: Config, isRunning: boolean): readonly NamedF
       },
     ]
   }
-  return [...examineRights(data), examineSpace(data), ...(ledger === null ? [examineLock(join(data, 'ledger.db'), isRunning)] : [])]
+  return [
+    ...examineRights(data),
+    examineSpace(data, freeBytes(data)),
+    ...(ledger === null ? [examineLock(join(data, 'ledger.db'), isRunning)] : []),
+  ]
 }
 
 function examineRights(data: string): readonly NamedFinding[] {
@@ -42,9 +46,12 @@ function filesIn(folder: string): readonly string[] {
   return [folder, ...inside.filter(entry => entry.isFile() || entry.isDirectory()).map(entry => join(entry.parentPath, entry.name))]
 }
 
-function examineSpace(data: string): NamedFinding {
-  const { bavail, bsize } = statfsSync(data)
-  const free = bavail * bsize
+function freeBytesAt(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
+}
+
+function examineSpace(data: string, free: number): NamedFinding {
   const detail = `${Math.floor(free / 1024 / 1024)} MiB free`
   if (free >= freeBytesMin) return { ok: true, what: `disk of ${data}`, detail }
   return {

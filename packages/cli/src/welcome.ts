@@ -4,14 +4,15 @@ import type { SecretConfig } from '@keyturn/config'
 
 /** What a person reads when a broker has started: where it is, where the token is, and what to try. */
 export function welcome({ address, config, tokenFile }: RunningBroker, cwd: string): string {
-  const token = relative(cwd, tokenFile)
-  const lines = [`Keyturn answers at ${address}`, `The admin token is in ${token}`, '', 'Try, in another terminal:']
+  const near = relative(cwd, tokenFile)
+  const token = near.startsWith('..') ? tokenFile : near
   const prefix = address === 'http://127.0.0.1:8320' ? '' : `KEYTURN_ADDR=${address} `
-  const tries = triesFor([...config.secrets.values()])
-  const width = Math.max(...tries.map(([command]) => command.length))
-  for (const [command, what] of tries) {
-    lines.push(`  ${prefix}npx --no keyturn ${command.padEnd(width)} --token-file ${shellWord(token)}   # ${what}`)
-  }
+  const tries = triesFor([...config.secrets.values()]).map(([command, what]) => ({
+    line: `${prefix}npx --no keyturn ${command} --token-file ${shellWord(token)}`,
+    what,
+  }))
+  const lines = [`Keyturn answers at ${address}`, `The admin token is in ${token}`, '', 'Try, in another terminal:']
+  for (const { line, what } of tries) lines.push('', `  # ${what}`, `  ${line}`)
   return `${lines.join('\n')}\n`
 }
 
