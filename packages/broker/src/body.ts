@@ -56,12 +56,16 @@ async function bodyBytes(incoming: IncomingMessage): Promise<Uint8Array> {
   if (Number(incoming.headers['content-length'] ?? 0) > limits.bodyBytesMax) throw tooLarge()
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of incoming as AsyncIterable<Uint8Array>) {
-    length += chunk.byteLength
-    if (length > limits.bodyBytesMax) throw tooLarge()
-    chunks.push(chunk)
+  try {
+    for await (const chunk of incoming as AsyncIterable<Uint8Array>) {
+      length += chunk.byteLength
+      if (length > limits.bodyBytesMax) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } catch (cause) {
+    if (cause instanceof BrokerError) throw cause
+    throw new BrokerError('cancelled', 'the request ended before its body did', { cause })
   }
-  if (incoming.readableAborted) throw new BrokerError('cancelled', 'the request ended before its body did')
   return Buffer.concat(chunks)
 }
 

@@ -8,6 +8,7 @@ import { settle } from './writes/write.ts'
 
 const retryMs = 60_000
 const dueRows = 200
+const looksAtOnce = 8
 
 /**
  * Brings the ledger in line with the config at start: a row for every secret that the config names, a due time for those with a schedule,
@@ -15,17 +16,19 @@ const dueRows = 200
  */
 export async function align(broker: Broker, entries: readonly Entry[]): Promise<readonly Entry[]> {
   const left: Entry[] = []
-  for (const entry of entries) {
-    try {
-      await alignOne(broker, entry)
-    } catch (error) {
-      broker.log.warn(
-        { secret: entry.name, store: entry.section.name, code: named(error).code },
-        'a secret could not be looked at; it will be tried again',
-      )
-      left.push(entry)
+  const waiting = [...entries]
+  const take = async () => {
+    for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
+      try {
+        await alignOne(broker, entry)
+      } catch (error) {
+        const { code } = named(error)
+        broker.log.warn({ secret: entry.name, store: entry.section.name, code }, 'a secret could not be looked at; it will be tried again')
+        left.push(entry)
+      }
     }
   }
+  await Promise.all(Array.from({ length: looksAtOnce }, take))
   return left
 }
 

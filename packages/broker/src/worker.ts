@@ -7,7 +7,7 @@ import { align, openDue, settleWrites } from './schedule.ts'
 const slotsMax = 8
 /** The shortest pause between two looks: what is overdue and cannot be taken must not keep the processor busy. */
 const pauseMinMs = 100
-const retryAlignMs = 15_000
+const retryMs = 15_000
 
 /**
  * Rotates what is due, in the process of the broker. It sleeps until the next deadline of the ledger, `scanMs` at most, or until it is woken.
@@ -20,6 +20,7 @@ export class Worker {
   readonly #carrier: OutboxCarrier
   readonly #stop = new AbortController()
   readonly #slots = new Set<Promise<void>>()
+  readonly #besides = new Map<string, Promise<void>>()
   #unaligned: readonly Entry[]
   #alignAgainMs = 0
   #loop: Promise<void> | null = null
@@ -53,7 +54,7 @@ export class Worker {
   async stop(withinMs: number): Promise<void> {
     this.#stop.abort()
     this.#rouse()
-    const finished = Promise.all([this.#loop, ...this.#slots])
+    const finished = Promise.all([this.#loop, ...this.#slots, ...this.#besides.values()])
     let cancel: () => void = () => undefined
     const late = new Promise<void>(resolve => {
       cancel = this.#broker.clock.after(withinMs, resolve)
@@ -65,13 +66,21 @@ export class Worker {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       this.#woken = false
-      await this.#try('settle', () => settleWrites(this.#broker))
-      await this.#try('align', () => this.#align())
+      // a store that hangs must not keep the rest from its deadlines
+      this.#beside('settle', () => settleWrites(this.#broker))
+      if (this.#mustAlign()) this.#beside('align', () => this.#align())
       await this.#try('due', () => openDue(this.#broker))
       this.#fill()
       await this.#try('outbox', () => this.#carrier.carry())
       await this.#sleep()
     }
+  }
+
+  /** Does a thing while the loop goes on, unless it is still being done. */
+  #beside(what: string, act: () => Promise<void>): void {
+    if (this.#besides.has(what)) return
+    const running = this.#try(what, act).finally(() => this.#besides.delete(what))
+    this.#besides.set(what, running)
   }
 
   /** What fails here fails again in a moment, and is said each time. */
@@ -83,11 +92,15 @@ export class Worker {
     }
   }
 
+  #mustAlign(): boolean {
+    return this.#unaligned.length > 0 && this.#broker.clock.now().getTime() >= this.#alignAgainMs
+  }
+
   async #align(): Promise<void> {
-    const nowMs = this.#broker.clock.now().getTime()
-    if (this.#unaligned.length === 0 || nowMs < this.#alignAgainMs) return
     this.#unaligned = await align(this.#broker, this.#unaligned)
-    this.#alignAgainMs = nowMs + retryAlignMs
+    this.#alignAgainMs = this.#broker.clock.now().getTime() + retryMs
+    // what was opened or scheduled may be due before the loop would look
+    this.wake()
   }
 
   #fill(): void {
@@ -118,12 +131,11 @@ export class Worker {
 
   async #sleep(): Promise<void> {
     const { clock, ledger } = this.#broker
-    const now = clock.now().getTime()
-    const deadline = await ledger.nextDeadline().catch(() => null)
-    const untilMs = Math.min(this.#scanMs, deadline === null ? this.#scanMs : deadline.getTime() - now)
-    const again = this.#unaligned.length === 0 ? untilMs : Math.min(untilMs, this.#alignAgainMs - now)
+    const deadline = await ledger.nextDeadline().catch(() => new Date(clock.now().getTime() + retryMs))
     if (this.#woken || this.#stop.signal.aborted) return
-    const pauseMs = Math.max(pauseMinMs, again)
+    const now = clock.now().getTime()
+    const again = this.#unaligned.length === 0 ? this.#scanMs : Math.max(this.#alignAgainMs - now, retryMs)
+    const pauseMs = Math.max(pauseMinMs, Math.min(this.#scanMs, again, (deadline?.getTime() ?? Number.POSITIVE_INFINITY) - now))
     this.#nextScan = new Date(now + pauseMs)
     await new Promise<void>(resolve => {
       const cancel = clock.after(pauseMs, resolve)

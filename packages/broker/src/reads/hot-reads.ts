@@ -2,11 +2,16 @@ import type { SecretName } from '@keyturn/core'
 import type { Broker } from '../broker.ts'
 import { type Exchange, type HttpContext, named, problem } from '../exchange.ts'
 import { valueAnswer } from './answer.ts'
+import type { Material } from './material.ts'
 
-/** A read that was allowed once in this session. It holds no value: that is looked up anew each time. */
+/**
+ * A read that was allowed in this session while one fetched version was at hand. When that is gone from memory, what the policy judges may have
+ * changed at another broker, and the read is judged anew. It holds no value itself.
+ */
 export interface AllowedRead {
   readonly name: SecretName
   readonly field: string | undefined
+  readonly fetch: object
 }
 
 const allowedMax = 4096
@@ -17,10 +22,10 @@ const allowedMax = 4096
  * the policy or what it judges changes.
  */
 export class HotReads {
-  remember(asked: Exchange, name: SecretName, field: string | undefined): void {
+  remember(asked: Exchange, material: Material, field: string | undefined): void {
     const { reads } = asked.session
     if (reads.size >= allowedMax) reads.clear()
-    reads.set(asked.target, { name, field })
+    reads.set(asked.target, { name: material.parts.name, field, fetch: material.fetch })
   }
 
   /** The answer; undefined when this read has to go the long way. */
@@ -33,7 +38,7 @@ export class HotReads {
     const allowed = session?.reads.get(incoming.url ?? '')
     if (session === undefined || allowed === undefined) return undefined
     const material = broker.materials.fresh(allowed.name, nowMs)
-    if (material === undefined) return undefined
+    if (material === undefined || material.fetch !== allowed.fetch) return undefined
     const { name, field } = allowed
     const rendering = material.json(field, nowMs)
     const requestId = broker.requestId()

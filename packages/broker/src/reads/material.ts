@@ -39,6 +39,8 @@ const alwaysSame = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nos
 export class Material {
   readonly parts: MaterialParts
   readonly etag: string
+  /** Stands for this one fetch, and keeps nothing of it alive. */
+  readonly fetch: object = {}
   readonly #renderings = new Map<string, Rendering>()
 
   constructor(parts: MaterialParts) {

@@ -29,7 +29,7 @@ function longWay(broker: Broker, context: HttpContext): Promise<Response> {
     const material = await readSecret(broker, granted, which)
     asked.version = material.parts.version
     const plain = wantsPlain(context.env.incoming.headers.accept)
-    if (!plain && version === undefined && stage === 'current') broker.hot.remember(asked, name, field)
+    if (!plain && version === undefined && stage === 'current') broker.hot.remember(asked, material, field)
     return answer(broker, context, asked, material, plain)
   })
 }

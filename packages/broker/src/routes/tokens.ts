@@ -25,6 +25,7 @@ export function createToken(broker: Broker, context: HttpContext): Promise<Respo
   return exchange(broker, context, 'admin', async asked => {
     grantBroker(broker, asked.session.principal, 'admin')
     const { bytes, content } = await jsonBody(context, tokenCreate)
+    mustNotOutlive(broker, content.ttl)
     mustBeRecordable(broker)
     let token: string | undefined
     const answer = await once(broker, context, asked, bytes, async () => {
@@ -53,6 +54,14 @@ export function revokeToken(broker: Broker, context: HttpContext): Promise<Respo
     await broker.ledger.tokens.revoke(id)
     broker.sessions.forget()
     return new Response(null, { status: 204, headers: { 'Cache-Control': 'no-store', ...plainHeaders, 'X-Request-Id': asked.requestId } })
+  })
+}
+
+function mustNotOutlive(broker: Broker, ttl: number): void {
+  const maxMs = broker.config.access.authentication.tokens?.maxTtl
+  if (maxMs === undefined || ttl * 1000 <= maxMs) return
+  throw new BrokerError('invalid_argument', `a token may hold for ${maxMs / 1000} s at most here`, {
+    hint: 'ask for less, or raise access.authentication.tokens.maxTtl',
   })
 }
 
