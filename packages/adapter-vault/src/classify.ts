@@ -8,6 +8,7 @@ export interface ApiError extends Error {
   readonly response: { readonly statusCode: number; readonly body: Answer }
 }
 
+/** Whether this is the server's own no, with its answer. */
 export function isApiError(error: unknown): error is ApiError {
   if (!(error instanceof Error) || !('response' in error)) return false
   const { response } = error

@@ -79,10 +79,12 @@ export class KvV2Calls {
   }
 }
 
+/** Never written, or its metadata are gone. */
 export function absent(place: Place): BrokerError {
   return new BrokerError('not_found', `vault: ${pathInV2(place)} does not exist`)
 }
 
+/** Somebody else was first. */
 export function stale(place: Place): BrokerError {
   return new BrokerError('conflict', `vault: ${pathInV2(place)} has another current version than expected`, { hint: 'read it again' })
 }

@@ -74,6 +74,14 @@ describe('a token that is given', () => {
     expect((await failure(store.read('secret/data/other' as StorePath))).code).toBe('permission_denied')
   })
 
+  test('and may not look itself up is denied, not ended, once it served', async () => {
+    const store = await storeWith(undefined, {
+      VAULT_TOKEN: fake.auth.grant({ rules: [...rules, { path: 'auth/token/lookup-self', capabilities: ['deny'] }] }),
+    })
+    await store.read(path)
+    expect((await failure(store.read('secret/data/other' as StorePath))).code).toBe('permission_denied')
+  })
+
   test('in a file is read again when it ended', async () => {
     const tokenFile = await file('token', `${fake.auth.grant({ rules })}\n`)
     const store = await storeWith({ method: 'token', tokenFile })

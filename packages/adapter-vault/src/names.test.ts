@@ -26,6 +26,10 @@ describe('a name', () => {
   })
 })
 
+test('of a whole mount is for a person to say', () => {
+  expect(() => nameOf('secret/data')).toThrow(expect.objectContaining({ code: 'invalid_argument', hint: expect.stringContaining('name:') }))
+})
+
 describe('a path is refused, never repaired', () => {
   test.each([
     '',

@@ -49,6 +49,7 @@ export function pathInV2({ mount, key }: Place): StorePath {
   return `${mount}/data/${key}` as StorePath
 }
 
+/** As `pathInV2`, for KV v1. */
 export function pathInV1({ mount, key }: Place): StorePath {
   return `${mount}/${key}` as StorePath
 }
@@ -70,6 +71,9 @@ export function folderOf(prefix: string, options: MountOptions, kv: 1 | 2): { mo
 /** The broker's default name of a path: KV v2 without mount and `data/`, KV v1 as it is. */
 export function nameOf(path: string, options: MountOptions = {}): string {
   if (kvOf(path, options) === 1) return path
+  if (path === `${options.mount ?? firstSegment(path)}/data`) {
+    throw refused(path, 'it is a whole mount, which gives no name', 'write name: beside it; empty, the names are those in the mount')
+  }
   return placeInV2(path, options).key
 }
 

@@ -54,7 +54,11 @@ export class Session {
     try {
       return this.#didServe(await call(token))
     } catch (error) {
-      if (!hasStatus(error, 403)) throw error
+      if (!hasStatus(error, 403)) {
+        // the server looks at the token before it looks for anything else
+        this.#served ||= hasStatus(error, 404) || hasStatus(error, 400)
+        throw error
+      }
       const other = await this.#replacement(token, signal)
       if (other === undefined) throw error
       return this.#didServe(await call(other))

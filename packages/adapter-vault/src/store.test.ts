@@ -128,7 +128,7 @@ describe('a soft-deleted secret', () => {
 
   test('whose current version was destroyed is not given back', async () => {
     fake.engine('secret').handle({ operation: 'write', key: 'destroy/app', query: new URLSearchParams(), body: { versions: [2] } })
-    expect((await failure(root.read(path))).detail).toEqual({ reason: 'destroyed' })
+    expect((await failure(root.read(path))).detail).toMatchObject({ reason: 'destroyed' })
     expect((await failure(root.restore(path))).code).toBe('not_found')
     await root.write(path, fields('third'), { ...intent(), ifMatch: null })
   })
