@@ -4,7 +4,7 @@ import { complaintsOf, load } from '../test/files.ts'
 const bytes = 1024 * 1024
 const filled = (line: (index: number) => string) => {
   let text = ''
-  for (let index = 0; text.length < 200_000; index++) text += line(index)
+  for (let index = 0; text.length < 100_000; index++) text += line(index)
   return text
 }
 

@@ -18,7 +18,7 @@ export function configJsonSchema(kinds: Kinds): JsonSchema {
   const names = Object.keys(kinds).sort()
   const sections = names.flatMap(name => {
     const kind = kinds[name]
-    return kind === undefined ? [] : [[name, storeSchema(kind, z.literal(name).optional())] as const]
+    return kind === undefined ? [] : [[name, storeSchema(kind, z.literal(name).optional()).optional()] as const]
   })
   const others = names.flatMap(name => {
     const kind = kinds[name]

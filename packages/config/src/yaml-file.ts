@@ -44,7 +44,7 @@ export function parseYamlFile(bytes: Uint8Array, file: string, env: Environment,
   })
   const empty: Mapping = { kind: 'mapping', at: { file, line: 1, column: 1 }, entries: new Map() }
   if (!Array.isArray(documents)) return empty
-  if (refuseDocuments(documents, at, complaints)) return undefined
+  if (refuseDocuments(documents, text, at, complaints)) return undefined
   const document = documents[0]
   if (document === undefined || document.contents === null) return empty
   const top = new TreeBuilder(document, text, at, env, complaints).build()
@@ -55,9 +55,14 @@ export function parseYamlFile(bytes: Uint8Array, file: string, env: Environment,
   return undefined
 }
 
-function refuseDocuments(documents: readonly Document[], at: (offset: number) => Position, complaints: Complaints): boolean {
+function refuseDocuments(documents: readonly Document[], text: string, at: (offset: number) => Position, complaints: Complaints): boolean {
   const errors = documents.flatMap(document => document.errors)
-  for (const error of errors.slice(0, errorsMax)) complaints.error(at(error.pos[0]), '', ...yamlReason(error.code, error.message))
+  // what follows on the same line follows from the first
+  const first = new Map(errors.map(error => [at(error.pos[0]).line, error] as const).reverse())
+  for (const error of [...first.values()].reverse().slice(0, errorsMax)) {
+    const [message, remedy] = yamlReason(error.code, error.message)
+    complaints.error(at(error.pos[0]), '', message, bareVariable.test(lineAt(text, error.pos[0])) ? quoteRemedy : remedy)
+  }
   const second = documents[1]
   if (second !== undefined && errors.length === 0) {
     complaints.error(at(second.range?.[0] ?? 0), '', 'a second YAML document', 'keep one document a file; join files with include:')
@@ -69,6 +74,16 @@ function refuseDocuments(documents: readonly Document[], at: (offset: number) =>
     return true
   }
   return errors.length > 0
+}
+
+// the braces of a variable are YAML's own inside a map or list in brackets
+const bareVariable = /[{[,].*[:,[]\s*\$\{/
+const quoteRemedy = `inside { } and [ ] put a variable in quotes: "\${NAME}"`
+
+function lineAt(text: string, offset: number): string {
+  const end = text.indexOf('\n', offset)
+  const start = Math.max(text.lastIndexOf('\n', offset - 1) + 1, offset - 300)
+  return text.slice(start, Math.min(end < 0 ? text.length : end, offset + 300))
 }
 
 function yamlReason(code: string, message: string): [message: string, remedy: string] {

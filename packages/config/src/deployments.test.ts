@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { SecretName } from '@keyturn/core'
+import { describe, expect, test } from 'vitest'
+import { testKinds } from '../test/kinds.ts'
+import { ConfigError } from './complaint.ts'
+import { describeConfig } from './description.ts'
+import type { Environment } from './interpolate.ts'
+import { loadConfig } from './load.ts'
+
+const cwd = join(import.meta.dirname, '../../..')
+const reader = { read: (path: string) => readFileSync(path) }
+const load = (file: string, env: Environment) => loadConfig(file, { env, cwd, kinds: testKinds, reader })
+const vault = { VAULT_ADDR: 'http://127.0.0.1:8200' }
+
+describe('configs/agentaskit', () => {
+  test('shows three secrets with the type, the schedule and the grace of its table', async () => {
+    const rows = describeConfig(await load('configs/agentaskit/keyturn.yaml', vault))
+    expect(rows.map(({ name, type, every, grace, stores, owner }) => [name, type, every?.value, grace.value, stores, owner])).toEqual([
+      ['agentaskit/api-keys', 'api-key', '90d', '7d', ['vault'], '@sec-oncall'],
+      ['agentaskit/db-credentials', 'database', '30d', '24h', ['vault'], '@sec-oncall'],
+      ['agentaskit/jwt-signing', 'jwt', '7d', '1h', ['vault'], '@sec-oncall'],
+    ])
+    expect(rows.map(row => row.every?.source)).toEqual(['rotation.types.api-key', 'rotation.types.database', 'rotation.types.jwt'])
+    expect(rows.map(row => row.every?.at)).toEqual(
+      [20, 21, 22].map(line => expect.stringMatching(`^configs/agentaskit/keyturn.yaml:${line}:\\d+$`)),
+    )
+  })
+
+  test('has the whole table of five types', async () => {
+    const text = readFileSync(join(cwd, 'configs/agentaskit/keyturn.yaml'), 'utf8')
+    const table = [...text.matchAll(/^ {4}([a-z-]+): \{ every: (\w+), grace: (\w+) \}$/gm)].map(match => match.slice(1))
+    expect(table).toEqual([
+      ['api-key', '90d', '7d'],
+      ['database', '30d', '24h'],
+      ['jwt', '7d', '1h'],
+      ['service-token', '24h', '30m'],
+      ['encryption-key', '365d', '30d'],
+    ])
+  })
+
+  test('makes no value for a target that nobody speaks to', async () => {
+    const config = await load('configs/agentaskit/keyturn.yaml', vault)
+    expect([...config.secrets.values()].map(secret => [secret.strategy, secret.makeAtStart])).toEqual([
+      ['external', false],
+      ['external', false],
+      ['key-set', false],
+    ])
+  })
+
+  test('lets each service read what its row of the table says, and no more', async () => {
+    const { access, find } = await load('configs/agentaskit/keyturn.yaml', vault)
+    const names = ['agentaskit/api-keys', 'agentaskit/db-credentials', 'agentaskit/jwt-signing'] as SecretName[]
+    const allowed = (account: string) =>
+      names.map(name => {
+        const secret = find(name)
+        const target = { name, ...(secret === undefined ? {} : { type: secret.type }) }
+        return access.policy.decide({ id: `serviceAccount:agentaskit/${account}`, roles: [] }, 'read', target).allowed
+      })
+    expect(allowed('api-gateway')).toEqual([true, false, false])
+    expect(allowed('workers')).toEqual([true, true, false])
+    expect(allowed('orchestrator')).toEqual([true, true, true])
+    expect(allowed('somebody')).toEqual([false, false, false])
+  })
+
+  test('keeps its audit file where its evidence is looked for', async () => {
+    const config = await load('configs/agentaskit/keyturn.yaml', vault)
+    expect(config.audit.file).toBe(join(cwd, 'configs/agentaskit/operational_audit/secrets/audit.jsonl'))
+  })
+
+  test('names the variable, the file, the line and the column without VAULT_ADDR', async () => {
+    const refused = await load('configs/agentaskit/keyturn.yaml', {}).catch(error => error)
+    expect(refused).toBeInstanceOf(ConfigError)
+    expect(refused.message).toContain(
+      'configs/agentaskit/secrets/vault.yaml:3:12: vault.address: the variable VAULT_ADDR is not set; set VAULT_ADDR',
+    )
+  })
+
+  test('has a file of its store that loads alone: readable, not scheduled', async () => {
+    const rows = describeConfig(await load('configs/agentaskit/secrets/vault.yaml', vault))
+    expect(rows.map(({ type, every, notes }) => [type, every, notes])).toEqual(
+      Array.from({ length: 3 }, () => ['generic', null, ['untyped: readable, not scheduled']]),
+    )
+  })
+})
+
+describe('configs/quickstart', () => {
+  test('loads with nothing set: placeholders from a file, and rows that are made at start', async () => {
+    const config = await load('configs/quickstart/keyturn.yaml', {})
+    expect(config.warnings).toEqual([])
+    const rows = [...config.secrets.values()].map(secret => [secret.name, secret.places[0]?.store, secret.makeAtStart, secret.built])
+    expect(rows).toEqual([
+      ['database-url', 'dotenv', false, true],
+      ['demo/moving', 'database', true, true],
+      ['demo/webhook-secret', 'database', true, true],
+      ['demo/worker-token', 'database', true, true],
+      ['payment-api-key', 'dotenv', false, true],
+      ['smtp-password', 'dotenv', false, true],
+    ])
+    expect(config.secrets.get('demo/moving' as SecretName)).toMatchObject({
+      every: { ms: 60_000 },
+      grace: { ms: 30_000 },
+      strategy: 'generated',
+    })
+  })
+
+  test('has nothing but placeholders in its tracked file', () => {
+    const values = readFileSync(join(cwd, 'configs/quickstart/demo.env'), 'utf8')
+      .split('\n')
+      .filter(line => line.includes('='))
+    expect(values).toHaveLength(3)
+    for (const line of values) expect(line).toContain('placeholder')
+  })
+})
