@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ForgetfulDisk, type Survival } from '../test/forgetful-disk.ts'
@@ -289,6 +289,19 @@ describe('a rotated file', () => {
     expect(await verify(files, { findKey })).toMatchObject({ status: 'ok', lines: 201, first: { seq: 1 }, last: { seq: 201 } })
     expect(await verify([files[0] ?? '', path], { findKey })).toMatchObject({ status: 'tampered', complaints: [{ kind: 'gap' }] })
     expect(await verify(path, { findKey })).toMatchObject({ status: 'ok' })
+  })
+
+  it('says in a record that somebody deleted the file under it', async () => {
+    const { log, path, troubles } = await openLog()
+    await log.append(event('a'))
+    rmSync(path)
+    await log.append(event('b'))
+    await log.close()
+    expect(troubles).toMatchObject([
+      { kind: 'damaged', message: expect.stringContaining('was deleted under the broker, with all up to number 2') },
+    ])
+    expect(linesOf(path).map(line => JSON.parse(line).seq)).toEqual([3, 4])
+    expect(await verify(path, { findKey })).toMatchObject({ status: 'ok', first: { seq: 3 } })
   })
 
   it('goes on with the number when it was rotated away while no broker ran', async () => {

@@ -7,6 +7,8 @@ export interface AuditFile {
   append(text: string): void
   /** Makes what was appended before the call durable. After an error nothing is known about those bytes. */
   sync(done: (error: Error | null) => void): void
+  /** Whether any name on the disk still leads to it. */
+  isNamed(): boolean
   truncate(size: number): void
   /** The bytes from `offset`; fewer than `length` at the end. */
   read(offset: number, length: number): Buffer

@@ -161,8 +161,12 @@ export class LogFile {
 
   #reopen(): void {
     const { path, disk } = this.#settings
+    const before = this.#file
     const file = disk.open(path)
-    this.#file?.close()
+    const isLost = before !== undefined && file.id !== this.#id && !before.isNamed()
+    if (isLost)
+      this.#notes.push({ kind: 'damaged', message: `${path} was deleted under the broker, with all up to number ${this.#head.seq}` })
+    before?.close()
     this.#file = file
     if (file.id === this.#id) return
     this.#id = file.id

@@ -84,6 +84,7 @@ function openedFile(fd: number): AuditFile {
       for (let written = 0; written < bytes.length; ) written += fs.writeSync(fd, bytes, written)
     },
     sync: done => fs.fdatasync(fd, done),
+    isNamed: () => fs.fstatSync(fd).nlink > 0,
     truncate: size => fs.ftruncateSync(fd, size),
     read(offset, length) {
       const bytes = Buffer.alloc(length)

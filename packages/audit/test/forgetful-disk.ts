@@ -113,6 +113,7 @@ export class ForgetfulDisk implements AuditDisk {
         if (this.held === undefined) setImmediate(finish)
         else this.held.push(finish)
       },
+      isNamed: () => [...this.files.values()].includes(file),
       truncate: size => {
         this.#step('truncate')
         file.seen = file.seen.subarray(0, size)

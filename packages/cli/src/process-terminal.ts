@@ -6,7 +6,7 @@ import type { Terminal } from './terminal.ts'
 export function processTerminal(): Terminal {
   const { stdin, stdout, stderr } = process
   const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(signal))
   // a reader such as `head` that has enough is no error
   stdout.on('error', error => {
     if ('code' in error && error.code === 'EPIPE') process.exit(0)
@@ -28,6 +28,9 @@ export function processTerminal(): Terminal {
     confirm: async message => {
       const answer = await confirm({ message, initialValue: false, output: stderr, withGuide: false })
       return answer === true
+    },
+    onHangup: act => {
+      process.on('SIGHUP', act)
     },
     signal: stop.signal,
   }

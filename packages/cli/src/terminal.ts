@@ -14,6 +14,8 @@ export interface Terminal {
   /** One line that is not shown while it is typed. `cancelled` when the person gives up. */
   askSecret(message: string): Promise<string>
   confirm(message: string): Promise<boolean>
+  /** Runs each time the system says that the terminal is gone or the config should be read again (SIGHUP); without it that ends the program. */
+  onHangup(act: () => void): void
   /** Fires when the person or the system wants the command to end. */
   readonly signal: AbortSignal
 }

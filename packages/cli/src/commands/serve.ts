@@ -17,6 +17,8 @@ export function serve({ terminal, openDoor }: Setting): Command {
       const door = await openDoor()
       const running = await complained(terminal, door.serve({ config, env, cwd }))
       terminal.out(welcome(running, cwd))
+      // a broker outlives the terminal that started it
+      terminal.onHangup(() => terminal.err('keyturn: this build reads its config only at the start; restart to change it\n'))
       if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
       await running.stop()
     })
