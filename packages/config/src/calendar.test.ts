@@ -114,6 +114,33 @@ describe('freezes', () => {
   })
 })
 
+test('a window is open exactly when a clock on the wall showed its time no longer ago than its length', () => {
+  const zones = fc.constantFrom('Europe/Berlin', 'America/New_York', 'Asia/Kolkata', 'Australia/Lord_Howe', 'UTC')
+  const shape = fc.record({
+    minute: fc.integer({ min: 0, max: 59 }),
+    hour: fc.integer({ min: 0, max: 23 }),
+    weekdays: fc.uniqueArray(fc.integer({ min: 0, max: 6 }), { minLength: 1 }),
+    minutes: fc.integer({ min: 1, max: 180 }),
+    // June: no zone moves its clocks
+    at: fc.integer({ min: Date.UTC(2026, 5, 3), max: Date.UTC(2026, 5, 25) }),
+    timeZone: zones,
+  })
+  fc.assert(
+    fc.property(shape, ({ minute, hour, weekdays, minutes, at, timeZone }) => {
+      const rules = only({ allow: `${minute} ${hour} * * ${weekdays.join(',')}`, forMs: minutes * minuteMs, timeZone })
+      const wall = new Intl.DateTimeFormat('en-GB', { timeZone, weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+      const names = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+      const wanted = new Set(weekdays.map(day => `${names[day]} ${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`))
+      const thisMinute = Math.floor(at / minuteMs) * minuteMs
+      const expected = Array.from({ length: minutes }, (_, ago) => wall.format(thisMinute - ago * minuteMs).replace(',', '')).some(shown =>
+        wanted.has(shown),
+      )
+      expect(calendar.allows(new Date(at), rules).open).toBe(expected)
+    }),
+    { numRuns: 100, seed: 2026 },
+  )
+})
+
 describe('next', () => {
   const zones = fc.constantFrom('Europe/Berlin', 'America/New_York', 'UTC', 'Asia/Kolkata', 'Australia/Lord_Howe')
   const crons = fc

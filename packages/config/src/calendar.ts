@@ -8,36 +8,28 @@ import { dayStart, nextDay } from './local-day.ts'
  * time. A freeze holds whole local days, `to` included, and outranks every window. Pure: the same question, the same answer.
  */
 export function createCalendar(): Calendar {
-  const crons = new Map<string, Cron>()
-  const freezes = new Map<string, Interval>()
+  return new ZonedCalendar()
+}
 
-  const tickAfter = (window: Window, at: number): number | null => {
-    const cron = cached(crons, `${window.timeZone} ${window.allow}`, () => openCron(window))
-    return cron.nextRun(new Date(at))?.getTime() ?? null
-  }
-  const openAt = (windows: readonly Window[], at: number) =>
-    windows.some(window => {
-      const tick = tickAfter(window, at - window.forMs)
-      return tick !== null && tick <= at
-    })
-  const nextTick = (windows: readonly Window[], at: number) => {
-    const ticks = windows.flatMap(window => tickAfter(window, at) ?? [])
-    return ticks.length === 0 ? null : Math.min(...ticks)
-  }
-  const frozenUntil = (rules: CalendarRules, at: number) =>
-    rules.freezes
-      .map(freeze => cached(freezes, `${freeze.from} ${freeze.to} ${freeze.timeZone}`, () => intervalOf(freeze)))
-      .find(interval => interval.start <= at && at < interval.end)?.end
+/** Keeps what it worked out of expressions and zones. */
+class ZonedCalendar implements Calendar {
+  readonly #crons = new Map<string, Cron>()
+  readonly #freezes = new Map<string, Interval>()
 
-  const earliest = (rules: CalendarRules, from: number): number | null => {
+  allows(at: Date, rules: CalendarRules): { readonly open: boolean; readonly next: Date | null } {
+    const next = this.#earliest(at.getTime(), rules)
+    return { open: next === at.getTime(), next: next === null ? null : new Date(next) }
+  }
+
+  #earliest(from: number, rules: CalendarRules): number | null {
     let at = from
     // each turn leaves one freeze behind for good, or waits for a tick, which at most one freeze each can spoil
     for (let turn = 0; turn <= 2 * rules.freezes.length + 1; turn++) {
-      const thaw = frozenUntil(rules, at)
+      const thaw = this.#frozenUntil(at, rules.freezes)
       if (thaw !== undefined) at = thaw
-      else if (rules.windows.length === 0 || openAt(rules.windows, at)) return at
+      else if (rules.windows.length === 0 || rules.windows.some(window => this.#isOpen(at, window))) return at
       else {
-        const tick = nextTick(rules.windows, at)
+        const tick = this.#nextTick(at, rules.windows)
         if (tick === null) return null
         at = tick
       }
@@ -45,11 +37,25 @@ export function createCalendar(): Calendar {
     return null
   }
 
-  return {
-    allows(at, rules) {
-      const next = earliest(rules, at.getTime())
-      return { open: next === at.getTime(), next: next === null ? null : new Date(next) }
-    },
+  #frozenUntil(at: number, freezes: readonly Freeze[]): number | undefined {
+    return freezes
+      .map(freeze => cached(this.#freezes, `${freeze.from} ${freeze.to} ${freeze.timeZone}`, () => intervalOf(freeze)))
+      .find(interval => interval.start <= at && at < interval.end)?.end
+  }
+
+  #isOpen(at: number, window: Window): boolean {
+    const tick = this.#tickAfter(at - window.forMs, window)
+    return tick !== null && tick <= at
+  }
+
+  #nextTick(at: number, windows: readonly Window[]): number | null {
+    const ticks = windows.flatMap(window => this.#tickAfter(at, window) ?? [])
+    return ticks.length === 0 ? null : Math.min(...ticks)
+  }
+
+  #tickAfter(at: number, window: Window): number | null {
+    const cron = cached(this.#crons, `${window.timeZone} ${window.allow}`, () => openCron(window))
+    return cron.nextRun(new Date(at))?.getTime() ?? null
   }
 }
 

@@ -32,6 +32,7 @@ export interface Config {
   readonly warnings: readonly Complaint[]
 }
 
+/** The section `broker`, with what the environment and the defaults add. */
 export interface BrokerSettings {
   readonly listen: ListenAddress
   /** The folder of ledger, audit file and keys. */
@@ -58,6 +59,7 @@ export interface StoreSection {
   readonly takesAny: boolean
 }
 
+/** One of `issuers`: a target that honours credentials. */
 export interface IssuerSection {
   readonly name: string
   readonly kind: string
@@ -99,6 +101,7 @@ export interface Figure {
   readonly at: Position | null
 }
 
+/** From the nearest to the farthest; `strategy`: one without a grace keeps none. */
 export type FigureSource = 'row' | `rotation.types.${SecretType}` | 'rotation' | 'SECRET_ROTATION_INTERVAL_DAYS' | 'strategy' | 'default'
 
 /** One secret with everything the config says of it. */
@@ -141,6 +144,7 @@ export interface SecretConfig {
   readonly at: Position
 }
 
+/** The section `rotation`, with what the environment and the defaults add. */
 export interface RotationConfig {
   readonly every: Figure
   readonly grace: Figure
@@ -152,6 +156,7 @@ export interface RotationConfig {
   readonly kekThresholdMs: number
 }
 
+/** The section `access`: how callers come in, and what they may. */
 export interface AccessConfig {
   readonly authentication: NonNullable<z.output<typeof accessSchema>['authentication']>
   /** Roles, bindings and tests, as the policy reads them, with their places: to be joined with those of other files. */

@@ -15,6 +15,7 @@ export interface DescribedSecret {
   readonly notes: readonly string[]
 }
 
+/** A figure in words, with its source. */
 export interface DescribedFigure {
   /** As a config writes it: `90d`, `1h30m`. */
   readonly value: string

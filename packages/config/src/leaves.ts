@@ -102,6 +102,7 @@ export const address = () =>
     examples: ['127.0.0.1:8320'],
   })
 
+/** Where the broker listens; port 0: any that is free. */
 export interface ListenAddress {
   readonly host: string
   readonly port: number

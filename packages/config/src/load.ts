@@ -8,7 +8,7 @@ import { type FileReader, joinFiles } from './include.ts'
 import type { Environment } from './interpolate.ts'
 import { refuseSharedBackends, refuseSharedPrefixes, takeInventory } from './inventory.ts'
 import type { IssuerKind, Kinds } from './kind.ts'
-import { readRotation } from './rotation-section.ts'
+import { readRotation, refuseUnknownNames } from './rotation-section.ts'
 import { readRows } from './secret-rows.ts'
 import { resolveSecrets, type Secrets } from './secrets.ts'
 import {
@@ -24,6 +24,7 @@ import {
 import { type OpenSections, readStoreSections } from './store-sections.ts'
 import type { Mapping } from './tree.ts'
 
+/** What a config is read with: nothing is taken from the process. */
 export interface LoadOptions {
   readonly env: Environment
   /** The kinds of stores of this build. */
@@ -71,6 +72,7 @@ async function readConfig(
     builtStrategies: new Set(options.strategies ?? ['generated']),
     issuers: declared,
   })
+  if (!incomplete) refuseUnknownNames(root, tables.config.groups, secrets.find, complaints)
   const copies = readPublish(context)
   checkCopies(root, copies, { stores, find: secrets.find }, incomplete, complaints)
   const access = readAccess(context)

@@ -1,13 +1,13 @@
-import type { Freeze } from '@keyturn/core'
+import type { Freeze, SecretName } from '@keyturn/core'
 import type { z } from 'zod'
 import type { Complaints } from './complaint.ts'
-import type { Figure, FigureSource, RotationConfig } from './config.ts'
+import type { Config, Figure, FigureSource, RotationConfig } from './config.ts'
 import type { Settings } from './environment.ts'
 import { judge } from './judge.ts'
 import { asMapping, judgeEach, mappingAt } from './part.ts'
 import { groupSchema, rotationSchema, type SecretType, type typeRowSchema } from './schema/rotation.ts'
 import { instead } from './suggestion.ts'
-import { type Mapping, nodeAt, type Path } from './tree.ts'
+import { type Mapping, nodeAt, type Path, renderPath } from './tree.ts'
 
 const dayMs = 86_400_000
 const everyDays = 30
@@ -81,6 +81,19 @@ function readTypes(section: Mapping | undefined, complaints: Complaints): Readon
 function unknownType(type: string, known: readonly string[]): [message: string, remedy: string] {
   if (type === 'generic') return ['a generic secret is never scheduled', 'give the secret one of the other types, and remove this row']
   return ['unknown type', instead(type, known)]
+}
+
+/** Refuses a group that names a secret that nobody keeps. */
+export function refuseUnknownNames(root: Mapping, groups: RotationConfig['groups'], find: Config['find'], complaints: Complaints): void {
+  for (const [group, { names }] of groups) {
+    for (const [index, name] of (names ?? []).entries()) {
+      const path = ['rotation', 'groups', group, 'names', index]
+      // a text that is no name is found nowhere
+      const at = nodeAt(root, path)?.node.at
+      if (at === undefined || find(name as SecretName) !== undefined) continue
+      complaints.error(at, renderPath(path), 'no secret has this name', 'name a secret that a store keeps')
+    }
+  }
 }
 
 function readGroups(section: Mapping | undefined, complaints: Complaints): RotationConfig['groups'] {
