@@ -2,6 +2,7 @@ import type { Clock, Random } from '@keyturn/core'
 import type { Ledger } from './ledger.ts'
 import { openSqlite } from './sqlite/open.ts'
 
+/** Where a ledger is kept, and the ports it takes time and randomness from. */
 export interface LedgerOptions {
   /** Of PostgreSQL, when several brokers share the work; left out or empty: embedded. */
   readonly url?: string

@@ -41,7 +41,7 @@ export class MemoryJournal implements Journal {
     }
     const write = state.writes.get(secret.id)
     if (write !== undefined && request.mode !== 'compromise') throw writeOpen(secret.name, write.intent.number)
-    const rotation = started(request, newRotationId(state.random), state.random.uuid(), now)
+    const rotation = started({ ...request, secret: secret.name }, newRotationId(state.random), state.random.uuid(), now)
     if (held !== null) this.#takeOver(held.rotation, rotation, now)
     state.rotations.set(rotation.id, { rotation, lease: null, woken: false })
     state.open.set(secret.id, rotation.id)

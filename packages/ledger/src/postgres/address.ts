@@ -37,7 +37,7 @@ const isHere = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
 function tls(mode: string, rootFile: string | undefined): PoolConfig['ssl'] {
-  const ca = rootFile === undefined || rootFile === 'system' ? {} : { ca: readFileSync(rootFile, 'utf8') }
+  const ca = rootFile === undefined || rootFile === 'system' ? {} : { ca: certificate(rootFile) }
   switch (mode) {
     case 'disable':
       return false
@@ -51,5 +51,14 @@ function tls(mode: string, rootFile: string | undefined): PoolConfig['ssl'] {
       throw new BrokerError('invalid_argument', `sslmode ${JSON.stringify(mode)} of broker.ledger promises nothing`, {
         hint: 'write disable, require, verify-ca or verify-full (the default)',
       })
+  }
+}
+
+function certificate(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw new BrokerError('invalid_argument', `sslrootcert of broker.ledger: ${file} cannot be read (${code})`, { cause: error })
   }
 }

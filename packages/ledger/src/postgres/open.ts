@@ -7,6 +7,7 @@ import { postgresAddress } from './address.ts'
 import { PostgresDatabase } from './database.ts'
 import { durability, lockMigrations, makeSchema } from './dialect.ts'
 
+/** What opening takes beside the URL. */
 export interface PostgresOptions {
   readonly random: Random
   readonly production?: boolean

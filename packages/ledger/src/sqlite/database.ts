@@ -58,6 +58,7 @@ export class SqliteDatabase implements Sql {
   }
 
   async #run<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
+    if (!this.#database.isOpen) throw new BrokerError('unavailable', `ledger ${this.#file} is closed`)
     this.#exec('begin immediate', 'statement')
     let result: T
     try {

@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { BrokerError } from '@keyturn/core'
+import { afterAll, expect, test } from 'vitest'
+import { postgresAddress } from './address.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'keyturn-address-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const refusal = (url: string): BrokerError => {
+  try {
+    postgresAddress(url)
+  } catch (error) {
+    if (error instanceof BrokerError) return error
+    throw error
+  }
+  throw new Error('the URL was taken')
+}
+
+test('a URL says host, port, database and login', () => {
+  expect(postgresAddress('postgres://us%40er:pa%2Fss@db.example.com:6432/key%20turn')).toMatchObject({
+    host: 'db.example.com',
+    port: 6432,
+    database: 'key turn',
+    user: 'us@er',
+    password: 'pa/ss',
+    application_name: 'keyturn',
+  })
+  expect(postgresAddress('postgresql://db.example.com')).toMatchObject({ port: 5432, database: 'postgres' })
+  expect(postgresAddress('postgres:///ledger?host=/run/postgresql&application_name=broker-1')).toMatchObject({
+    host: '/run/postgresql',
+    database: 'ledger',
+    application_name: 'broker-1',
+  })
+})
+
+test.each(['localhost', '127.0.0.1', '127.1.2.3', '[::1]'])('a connection to this machine (%s) needs no TLS', host => {
+  expect(postgresAddress(`postgres://${host}/d`).ssl).toBe(false)
+})
+
+test.each(['db.example.com', '10.0.0.1', '[fd00::1]', '127.example.com'])(
+  'a connection to %s is verified unless the URL says otherwise',
+  host => {
+    expect(postgresAddress(`postgres://${host}/d`).ssl).toEqual({ rejectUnauthorized: true })
+    expect(postgresAddress(`postgres://${host}/d?sslmode=verify-full`).ssl).toEqual({ rejectUnauthorized: true })
+    expect(postgresAddress(`postgres://${host}/d?sslmode=disable`).ssl).toBe(false)
+  },
+)
+
+test('weaker modes mean what libpq says', () => {
+  const file = join(folder, 'root.pem')
+  writeFileSync(file, 'a certificate')
+  const names = { checkServerIdentity: expect.any(Function) }
+  expect(postgresAddress('postgres://h.example/d?sslmode=require').ssl).toEqual({ rejectUnauthorized: false, ...names })
+  expect(postgresAddress(`postgres://h.example/d?sslmode=require&sslrootcert=${file}`).ssl).toEqual({
+    ca: 'a certificate',
+    rejectUnauthorized: true,
+    ...names,
+  })
+  expect(postgresAddress(`postgres://h.example/d?sslmode=verify-ca&sslrootcert=${file}`).ssl).toEqual({
+    ca: 'a certificate',
+    rejectUnauthorized: true,
+    ...names,
+  })
+})
+
+test.each(['prefer', 'allow', 'verify', ''])('a mode that promises nothing is refused: %j', mode => {
+  expect(refusal(`postgres://u:hidden-9c@h.example/d?sslmode=${mode}`)).toMatchObject({
+    code: 'invalid_argument',
+    message: `sslmode ${JSON.stringify(mode)} of broker.ledger promises nothing`,
+  })
+})
+
+test.each(['mysql://u:hidden-9c@h/d', 'hidden-9c', 'http://h/d', 'postgres://u:hidden-9c@h:70000/d'])(
+  'what is no PostgreSQL URL is refused without being repeated',
+  url => {
+    const error = refusal(url)
+    expect(error.code).toBe('invalid_argument')
+    expect(error.message + error.hint).not.toContain('hidden-9c')
+  },
+)
+
+test('a root certificate that is not there is refused by its name', () => {
+  const error = refusal(`postgres://u:hidden-9c@h.example/d?sslrootcert=${join(folder, 'absent.pem')}`)
+  expect(error.message).toBe(`sslrootcert of broker.ledger: ${join(folder, 'absent.pem')} cannot be read (ENOENT)`)
+})
