@@ -2,6 +2,7 @@ import { BrokerError, type Finding, type StoreAdapter } from '@keyturn/core'
 import { classify, hasStatus } from './classify.ts'
 import { membersOf, parsed } from './json-source.ts'
 import { type Kv, saysAbsent } from './kv.ts'
+import { mountOf } from './mount.ts'
 import { type MountOptions, placeInV1, placeInV2 } from './names.ts'
 
 interface Subject {
@@ -59,34 +60,18 @@ function targetsOf(path: string, { options, version }: Subject): Targets | Broke
 
 async function mountFinding({ kv, version }: Subject, { mount, read }: Targets, signal: AbortSignal): Promise<Finding> {
   const what = `mount ${mount}`
-  try {
-    const data = membersOf((await kv.read(`sys/internal/ui/mounts/${read}`, signal))?.member('data') ?? '')
-    const options = data.get('options') ?? 'null'
-    const type = parsed(data.get('type') ?? '""')
-    const found = options === 'null' ? '1' : String(parsed(membersOf(options).get('version') ?? '"1"'))
-    const at = String(parsed(data.get('path') ?? '""')).replace(/\/$/, '')
-    if (type !== 'kv' && type !== 'generic')
-      return { ok: false, what, detail: `it is of type ${type}, not kv`, hint: 'name a path of a KV mount' }
-    if (at !== mount) return { ok: false, what, detail: `the server has it at ${at}`, hint: `say mount: ${at} in the section` }
-    if (found !== String(version)) {
-      return {
-        ok: false,
-        what,
-        detail: `it is KV v${found}, and the section serves KV v${version}`,
-        hint: `say kv: ${found} in the section`,
-      }
-    }
-    return { ok: true, what, detail: `KV v${found}` }
-  } catch (error) {
-    if (!hasStatus(error, 403)) throw error
-    return {
-      ok: false,
-      what,
-      detail: 'it is not there, or the token may nothing in it',
-      hint: 'check the mount, and the policies of the token',
-      code: 'permission_denied',
-    }
+  const found = await mountOf(kv, read, signal)
+  if (found === undefined) {
+    const detail = 'it is not there, or the token may do nothing in it'
+    return { ok: false, what, detail, hint: 'check the mount, and the policies of the token', code: 'permission_denied' }
   }
+  const { type, path } = found
+  if (type !== 'kv' && type !== 'generic')
+    return { ok: false, what, detail: `it is of type ${type}, not kv`, hint: 'name a path of a KV mount' }
+  if (path !== mount) return { ok: false, what, detail: `the server has it at ${path}`, hint: `say mount: ${path} in the section` }
+  if (found.version === String(version)) return { ok: true, what, detail: `KV v${version}` }
+  const detail = `it is KV v${found.version}, and the section serves KV v${version}`
+  return { ok: false, what, detail, hint: `say kv: ${found.version} in the section` }
 }
 
 async function rightsFinding(kv: Kv, { read, subkeys, metadata }: Targets, signal: AbortSignal): Promise<Finding> {

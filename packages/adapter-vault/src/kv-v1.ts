@@ -2,6 +2,7 @@ import { createHmac, type KeyObject } from 'node:crypto'
 import { BrokerError, type Etag, type SecretValue, type StoreAdapter, type VersionId, type VersionInfo } from '@keyturn/core'
 import { hasStatus } from './classify.ts'
 import { type Kv, misplaced, saysAbsent } from './kv.ts'
+import { MountKinds } from './mount.ts'
 import { folderOf, type MountOptions, pathInV1, placeInV1 } from './names.ts'
 import { decodeFields, encodeFields } from './values.ts'
 
@@ -12,6 +13,7 @@ type V1 = Required<Pick<StoreAdapter, 'read' | 'write' | 'list' | 'delete'>>
  * and value, and `createdAt` the time at which it was seen. https://openbao.org/api-docs/secret/kv/kv-v1/
  */
 export function openV1(kv: Kv, options: MountOptions, ports: { readonly now: () => Date; readonly etagKey: KeyObject }): V1 {
+  const kinds = new MountKinds(kv, 1)
   const info = (path: string, value: SecretValue): VersionInfo => {
     const fingerprint = createHmac('sha256', ports.etagKey).update(`${path}\0`).update(value.encode()).digest('hex')
     return { version: fingerprint.slice(0, 16) as VersionId, state: 'current', createdAt: ports.now(), etag: fingerprint as Etag }
@@ -39,7 +41,7 @@ export function openV1(kv: Kv, options: MountOptions, ports: { readonly now: () 
     },
 
     async write(path, value, { signal }) {
-      placeInV1(path, options)
+      await kinds.assure(placeInV1(path, options).mount, path, signal)
       try {
         await kv.write(path, encodeFields(value), signal)
       } catch (error) {

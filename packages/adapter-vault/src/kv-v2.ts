@@ -3,6 +3,7 @@ import { type ApiError, hasStatus } from './classify.ts'
 import { type Kv, misplaced } from './kv.ts'
 import { absent, KvV2Calls, stale, taken } from './kv-v2-calls.ts'
 import { infoOf, type Known, numberOf } from './kv-v2-version.ts'
+import { MountKinds } from './mount.ts'
 import { folderOf, type MountOptions, type Place, pathInV2, placeInV2 } from './names.ts'
 import { decodeFields, encodeFields } from './values.ts'
 
@@ -23,6 +24,7 @@ export function openV2(kv: Kv, options: MountOptions, now: () => Date): Basics &
 type Placed = (path: string) => Place
 
 function basics(calls: KvV2Calls, placed: Placed, options: MountOptions): Basics {
+  const kinds = new MountKinds(calls.kv, 2)
   return {
     async read(path, { version, signal }): Promise<SecretVersion> {
       const place = placed(path)
@@ -39,6 +41,7 @@ function basics(calls: KvV2Calls, placed: Placed, options: MountOptions): Basics
     async write(path, value, { ifMatch, signal }) {
       const place = placed(path)
       const fields = encodeFields(value)
+      await kinds.assure(place.mount, path, signal)
       try {
         if (ifMatch === undefined) return await calls.add(place, fields, undefined, signal)
         if (ifMatch === null) return await create(calls, place, fields, signal)

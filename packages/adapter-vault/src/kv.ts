@@ -7,6 +7,8 @@ import type { Session } from './session.ts'
 
 /** So that a page of long names stays below what one answer may hold. */
 const pageMax = 1_000
+/** Longer is no path that could be read. */
+const folderBytesMax = 1_024
 
 /** The calls of both kinds of KV, each with the session's token. */
 export class Kv {
@@ -35,6 +37,7 @@ export class Kv {
    * when its turn comes. A folder that is not there has no keys; any other failure is thrown.
    */
   async *keys(root: string, folder: string, start: string, signal: AbortSignal): AsyncIterable<string> {
+    if (Buffer.byteLength(folder) > folderBytesMax) throw new BrokerError('corrupt', 'vault: the folders of a list do not end')
     for (const name of await this.#names(`${root}${folder}`, signal)) {
       if (!name.startsWith(start)) continue
       if (name.endsWith('/')) yield* this.keys(root, folder + name, '', signal)
@@ -58,14 +61,19 @@ export class Kv {
     try {
       const answer = await this.#session.run(signal, token => this.#client.list(path, { token, signal }, { after, limit: pageMax }))
       const keys = parsed(membersOf(answer?.member('data') ?? '').get('keys') ?? 'null')
-      if (Array.isArray(keys) && keys.every(key => typeof key === 'string')) return keys
+      if (Array.isArray(keys) && keys.every(isName)) return keys
     } catch (error) {
       if (!hasStatus(error, 404)) throw error
       if (saysAbsent(error)) return []
       throw misplaced(folder, error)
     }
-    throw new BrokerError('corrupt', 'vault: a list is no list of names')
+    throw new BrokerError('corrupt', 'vault: a list is no list of names of one folder')
   }
+}
+
+/** One name in a folder, with a slash behind it when it is a folder. */
+function isName(name: unknown): name is string {
+  return typeof name === 'string' && /^[^/]+\/?$/.test(name)
 }
 
 /** Whether a 404 is the server's plain "not there": no error, no warning, no data. */

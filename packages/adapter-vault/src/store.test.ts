@@ -201,6 +201,24 @@ describe('a wrong config is not an absent secret', () => {
     expect((await failure(store.write(wrong as StorePath, fields('x'), intent()))).code).toBe('invalid_argument')
   })
 
+  test.each([
+    ['KV v1, and is taken for KV v2', { kv: 2 }, 'kv/data/app'],
+    ['KV v2, and is taken for KV v1', { kv: 1 }, 'secret/data/app'],
+    ['deeper than it is said to be', { kv: 2 }, 'team/data/app'],
+  ])('and a mount that is %s takes no write', async (_title, more, wrong) => {
+    fake.mount('team/data', 2)
+    const store = await storeWith(more, fake.root)
+    const error = await failure(store.write(wrong as StorePath, fields('x'), intent()))
+    expect(error.code).toBe('invalid_argument')
+    expect(error.hint).toContain('say mount and kv')
+    expect(fake.seen.filter(seen => seen.method === 'POST')).toEqual([])
+  })
+
+  test('and where the token may not ask about the mount, the write decides', async () => {
+    fake.turn(/internal\/ui\/mounts/, { do: 'fail', status: 403, errors: ['preflight capability check returned 403'] })
+    await root.write(path, fields('x'), intent())
+  })
+
   test('nor is a 404 of something before the server', async () => {
     fake.turn(/data/, { do: 'page', status: 404 })
     expect((await failure(root.read(path))).code).toBe('corrupt')
@@ -225,7 +243,15 @@ describe('an answer of the wrong shape is corrupt', () => {
     expect((await failure(root.read(path))).code).toBe('corrupt')
   })
 
-  test.each(['{"data":{}}', '{"data":{"keys":[1]}}', '{"data":{"keys":"x"}}'])('of a list: %s', async body => {
+  test.each([
+    '{"data":{}}',
+    '{"data":{"keys":[1]}}',
+    '{"data":{"keys":"x"}}',
+    '{"data":{"keys":[""]}}',
+    '{"data":{"keys":["/"]}}',
+    '{"data":{"keys":["a/b"]}}',
+    '{"data":{"keys":["for-ever/"]}}',
+  ])('of a list: %s', async body => {
     fake.turn(/metadata/, { do: 'say', body })
     expect((await failure(collect(root.list('secret/data/')))).code).toBe('corrupt')
   })
