@@ -62,7 +62,7 @@ describe('check', () => {
       /^demo\/session\tdatabase\tservice-token\t24h \(row keyturn\.yaml:\d+:\d+\)\t1h \(row keyturn\.yaml:\d+:\d+\)\tgenerated \(default\)/m,
     )
     expect(JSON.parse((await run('check --json')).out).secrets).toHaveLength(2)
-    expect((await run('check', { answers: [] })).out).toMatch(/NAME +STORE +TYPE +EVERY +GRACE/)
+    expect((await run('check', { answers: [], columns: 400 })).out).toMatch(/NAME +STORE +TYPE +EVERY +GRACE/)
   })
 
   it('tells every complaint on stderr, with exit 2, and nothing on stdout', async () => {

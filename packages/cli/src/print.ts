@@ -16,17 +16,40 @@ export function printRows<Row>(terminal: Terminal, columns: readonly Column<Row>
   terminal.out(terminal.isTerminal.stdout ? tableOf(terminal, columns, rows) : linesOf(columns, rows))
 }
 
-/** A table in plain text, each line ended. */
+/** Aligned columns for a person; a block for each row where the terminal is too narrow for them, so that nothing is cut. */
 export function tableOf<Row>(terminal: Pick<Terminal, 'columns'>, columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const cells = rows.map(row => columns.map(column => visible(column.of(row))))
-  const widths = columns.map((column, at) => Math.max(column.title.length, ...cells.map(line => (line[at] ?? '').length)))
-  const lineOf = (line: readonly string[]) =>
+  const lines = alignedLines(columns, rows)
+  if (lines.every(line => line.length <= terminal.columns)) return `${[pc.bold(lines[0] ?? ''), ...lines.slice(1)].join('\n')}\n`
+  const [first, ...rest] = columns
+  const width = Math.max(...rest.map(column => column.title.length))
+  const blocks = rows.map(row => {
+    const filled = rest
+      .map(column => ({ title: column.title, text: visible(column.of(row)) }))
+      .filter(({ text }) => text !== '' && text !== '-')
+    return [
+      pc.bold(visible(first?.of(row) ?? '')),
+      ...filled.map(({ title, text }) => `  ${title.toLowerCase().padEnd(width)}  ${text}`),
+    ].join('\n')
+  })
+  return blocks.map(block => `${block}\n`).join('')
+}
+
+/** Aligned columns that never wrap, for a screen that is drawn again and again: what does not fit is cut. */
+export function screenOf<Row>(terminal: Pick<Terminal, 'columns'>, columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  return alignedLines(columns, rows)
+    .map(line => `${line.slice(0, terminal.columns)}\n`)
+    .join('')
+}
+
+function alignedLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): readonly string[] {
+  const cells = [columns.map(column => column.title), ...rows.map(row => columns.map(column => visible(column.of(row))))]
+  const widths = columns.map((_, at) => Math.max(...cells.map(line => (line[at] ?? '').length)))
+  return cells.map(line =>
     line
       .map((cell, at) => cell.padEnd(widths[at] ?? 0))
       .join('  ')
-      .trimEnd()
-      .slice(0, Math.max(terminal.columns, 40))
-  return `${[pc.bold(lineOf(columns.map(column => column.title))), ...cells.map(lineOf)].join('\n')}\n`
+      .trimEnd(),
+  )
 }
 
 /** Lines with tabs, for programs. */

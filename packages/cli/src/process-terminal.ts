@@ -16,7 +16,7 @@ export function processTerminal(): Terminal {
     env: process.env,
     cwd: process.cwd(),
     isTerminal: { stdin: stdin.isTTY === true, stdout: stdout.isTTY === true, stderr: stderr.isTTY === true },
-    columns: stdout.columns ?? 80,
+    columns: stdout.columns || 80,
     stdin,
     out: text => void stdout.write(text),
     err: text => void stderr.write(text),

@@ -175,6 +175,11 @@ describe('lists', () => {
     expect((await asked('versions app/session')).out).toBe('1\tcurrent\t2026-11-21T15:00:00.000Z\t-\tmemory\n')
   })
 
+  it('cut nothing where the terminal is narrow', async () => {
+    const shown = (await asked('versions app/session', { answers: [], columns: 40 })).out
+    expect(shown).toBe('1\n  state        current\n  created      2026-11-21T15:00:00.000Z\n  store        memory\n')
+  })
+
   it('show control characters of a name as text', async () => {
     broker.instead = {
       status: 200,

@@ -6,7 +6,7 @@ export interface Terminal {
   readonly cwd: string
   /** Whether a person sits there. */
   readonly isTerminal: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean }
-  /** Of the terminal behind stdout; 80 when it is none. */
+  /** Of the terminal behind stdout; 80 when it is none or does not say. */
   readonly columns: number
   readonly stdin: Readable
   out(text: string | Uint8Array): void

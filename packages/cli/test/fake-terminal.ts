@@ -17,6 +17,7 @@ export interface Around {
   readonly stdin?: string | Uint8Array
   /** A person's answers to prompts, in order; their presence makes all three streams a terminal. */
   readonly answers?: readonly (string | boolean)[]
+  readonly columns?: number
   readonly door?: BrokerDoor
   readonly signal?: AbortSignal
   /** Sees what is written to stdout. */
@@ -33,7 +34,7 @@ export async function ran(argv: readonly string[], around: Around = {}): Promise
     env: around.env ?? {},
     cwd: around.cwd ?? process.cwd(),
     isTerminal: { stdin: isTerminal && around.stdin === undefined, stdout: isTerminal, stderr: isTerminal },
-    columns: 200,
+    columns: around.columns ?? 200,
     stdin: Readable.from(around.stdin === undefined ? [] : [Buffer.from(around.stdin)]),
     out: text => {
       out.push(Buffer.from(text))

@@ -4,7 +4,7 @@ import { BrokerError } from '@keyturn/core'
 import type { Command } from 'commander'
 import { type BrokerOptions, brokerClient } from '../broker-client.ts'
 import { command, jsonOption, type Setting, tokenFileOption } from '../command.ts'
-import { away, type Column, linesOf, printJson, tableOf } from '../print.ts'
+import { away, type Column, linesOf, printJson, screenOf, tableOf } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface Options extends BrokerOptions {
@@ -79,8 +79,8 @@ async function watch(terminal: Terminal, look: () => Promise<RotationStatus>, op
     })
     if (status === undefined) return
     if (terminal.isTerminal.stdout && options.json !== true) {
-      terminal.out('\u001b[H\u001b[2J')
-      print(terminal, status, options)
+      const now = new Date(status.now)
+      terminal.out(`\u001b[H\u001b[2J${summaryOf(status, now)}\n${screenOf(terminal, columnsAt(now), status.secrets)}`)
     } else {
       printChanges(terminal, status, seen, options)
     }
