@@ -64,7 +64,9 @@ export const options = z
     error: 'paths of KV v1 and KV v2 in one section: they can do different things; make two sections, or say which by kv: 1 or kv: 2',
   })
 
+/** A section as it was read, defaults filled in. */
 export type VaultOptions = z.output<typeof options>
+/** How a section logs in. */
 export type VaultAuth = NonNullable<VaultOptions['auth']>
 
 /** What the kind of a section follows from. */
