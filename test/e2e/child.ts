@@ -69,8 +69,8 @@ const environment = (place: Place, port: number) => ({
 })
 
 /** What the offline verification says of a place's audit chain. */
-export async function verdictOf(place: Place): Promise<string> {
-  const env = environment(place, 1)
+export async function verdictOf(place: Place, more: Record<string, string> = {}): Promise<string> {
+  const env = { ...environment(place, 1), ...more }
   const config = await readConfig({ config: join(place.folder, 'keyturn.yaml'), cwd: place.folder, env })
   return (await verify(config.audit.file, { findKey: await auditKeys(config, env) })).status
 }

@@ -112,7 +112,7 @@ export class Worker {
 
   /** Takes one rotation after another as far as they go, until none is due. */
   async #work(): Promise<void> {
-    const { engine, log } = this.#broker
+    const { engine, journal, log } = this.#broker
     try {
       while (!this.#stop.signal.aborted) {
         const rotation = await engine.runOne({ holder: this.#holder, signal: this.#stop.signal })
@@ -120,6 +120,8 @@ export class Worker {
         const { id, secret, state, hold, error } = rotation
         log.info({ rotation: id, secret, state, hold: hold?.kind, code: error?.code }, 'rotation')
         await this.#carrier.carry()
+        // its events are in the chain now: nothing else keeps it from its end
+        if (hold?.kind === 'waiting' && hold.for === 'audit') await journal.wish(id, null)
         // its next deadline may be nearer than the one that the loop sleeps for
         this.wake()
       }

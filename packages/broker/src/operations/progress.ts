@@ -22,11 +22,16 @@ function rollbackProgress(rotation: Rotation): ItemProgress {
 }
 
 function passing(rotation: Rotation): ItemProgress {
-  const { state, hold, wish } = rotation
-  if (state === 'aborted') return wish === 'abort' ? 'aborted' : 'failed'
+  const { state, hold } = rotation
+  if (state === 'aborted') return byOperator(rotation) ? 'aborted' : 'failed'
   if (state === 'rolled-back') return 'failed'
   if (hold?.kind === 'needs-attention') return 'needs_attention'
   return hold?.kind === 'waiting' ? 'waiting' : 'running'
+}
+
+/** Whether a person ended it, and no error. */
+function byOperator({ error }: Rotation): boolean {
+  return error?.code === 'cancelled'
 }
 
 /** An operation as `rotation-status` shows it. */
@@ -88,6 +93,6 @@ export function rowState(rotation: Rotation | null, open: boolean, nextRotationA
     return rotation.hold?.kind === 'waiting' ? 'waiting' : 'running'
   }
   if (nextRotationAt !== null && nextRotationAt <= now) return 'due'
-  if (rotation?.state === 'aborted' && rotation.wish !== 'abort') return 'failed'
+  if (rotation?.state === 'aborted' && !byOperator(rotation)) return 'failed'
   return nextRotationAt === null ? 'unscheduled' : 'scheduled'
 }

@@ -45,7 +45,8 @@ export async function openRotation(
     reason: wish.reason,
     graceOverrideMs: wish.graceOverrideMs,
     op,
-    approved: !approval,
+    // a first version takes nothing from anybody
+    approved: !approval || wish.trigger === 'first',
   })
   broker.wake()
   return rotation

@@ -94,9 +94,9 @@ function materialOf(granted: Granted, read: Read, facts: LedgerFacts): Material 
   })
 }
 
-/** Whether readers may still be given a version that was superseded. */
+/** Whether readers may still be given a version that was superseded. What was encrypted with a key must be read for ever. */
 function isOpen(version: LedgerVersion, now: Date): boolean {
-  return version.graceUntil === null || version.graceUntil > now
+  return version.status === 'decrypt-only' || version.graceUntil === null || version.graceUntil > now
 }
 
 function stageOf(kept: LedgerVersion | undefined, read: SecretVersion): Stage {
