@@ -32,8 +32,10 @@ export function configJsonSchema(kinds: Kinds): JsonSchema {
   return { ...(withVariables(schema) as JsonSchema), title: 'Keyturn config' }
 }
 
+const included = path('a file to join', 'secrets/vault.yaml')
+
 const ownSchemas = {
-  include: z.array(path('a file to join', 'secrets/vault.yaml')).optional(),
+  include: z.union([z.array(included), included]).optional(),
   environment: z
     .string()
     .refine(isEnvironment)

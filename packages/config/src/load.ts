@@ -23,6 +23,7 @@ import {
 } from './sections.ts'
 import { type OpenSections, readStoreSections } from './store-sections.ts'
 import type { Mapping } from './tree.ts'
+import { unprinted } from './unprinted.ts'
 
 /** What a config is read with: nothing is taken from the process. */
 export interface LoadOptions {
@@ -45,7 +46,7 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Co
   const config = joined === undefined ? undefined : await readConfig(joined.root, joined.files, options, complaints)
   const found = complaints.sorted()
   if (config === undefined || complaints.failed) throw new ConfigError(found)
-  return { ...config, warnings: found }
+  return unprinted({ ...config, warnings: found }, { files: config.files, environment: config.environment })
 }
 
 type Unwarned = Omit<Config, 'warnings'>

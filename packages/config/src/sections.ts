@@ -16,6 +16,7 @@ import { secretTypes } from './schema/rotation.ts'
 import { issuerCommon } from './schema/store-section.ts'
 import { alertsSchema, auditSchema, metricsSchema } from './schema/watching.ts'
 import { isNothing, type Mapping, nodeAt, type Path, placeOf, renderPath, type Tree } from './tree.ts'
+import { unprinted } from './unprinted.ts'
 
 const issuerSchema = z.strictObject(issuerCommon)
 
@@ -63,14 +64,16 @@ export function readBroker(context: SectionContext): BrokerSettings {
   const section = sectionOf(context, 'broker')
   const broker = judgeEach(section, brokerSchema, ['broker'], complaints)
   const data = settings.data === null ? (broker.data ?? resolve(cwd, dirname(file), '.keyturn')) : resolve(cwd, settings.data)
-  return {
-    listen: settings.listen ?? broker.listen ?? { host: '127.0.0.1', port: 8320 },
+  const listen = settings.listen ?? broker.listen ?? { host: '127.0.0.1', port: 8320 }
+  const read: BrokerSettings = {
+    listen,
     data,
     ledger: broker.ledger === undefined || broker.ledger === '' ? null : broker.ledger,
     keys: broker.keys ?? { provider: 'file' },
     limits: { valueBytes: broker.limits?.value ?? 64 * 1024, bodyBytes: broker.limits?.body ?? 1024 * 1024 },
     allow: broker.allow ?? [],
   }
+  return unprinted(read, { listen, data })
 }
 
 /** `issuers`; a kind that this build lacks is kept without its options. */
@@ -93,7 +96,7 @@ export function readIssuers(context: SectionContext, kinds: Readonly<Record<stri
     const shared = judgeEach(common, issuerSchema, path, complaints)
     const options = kind === undefined ? null : judge(own, kind.options.strict(), path, complaints, Object.keys(issuerCommon))
     if (options === undefined) continue
-    issuers.set(name, {
+    const issuer: IssuerSection = {
       name,
       kind: kindName,
       options,
@@ -102,7 +105,8 @@ export function readIssuers(context: SectionContext, kinds: Readonly<Record<stri
       proxy: shared.proxy ?? null,
       maxInFlight: shared.maxInFlight ?? 4,
       at: entry.at,
-    })
+    }
+    issuers.set(name, unprinted(issuer, { name, kind: kindName }))
   }
   return issuers
 }
@@ -197,9 +201,10 @@ export function readWatching(context: SectionContext, broker: BrokerSettings): P
       )
     }
   }
+  const file = audit.file ?? join(broker.data, 'audit.jsonl')
   return {
-    audit: { ...audit, file: audit.file ?? join(broker.data, 'audit.jsonl') },
-    alerts,
+    audit: unprinted({ ...audit, file }, { file }),
+    alerts: unprinted(alerts, { routes: alerts.routes?.map(({ name, kind }) => ({ name, kind })) }),
     metrics: judgeEach(sectionOf(context, 'metrics'), metricsSchema, ['metrics'], complaints),
   }
 }

@@ -9,6 +9,7 @@ import { absolutePaths } from './paths.ts'
 import { storeCommon } from './schema/store-section.ts'
 import { instead, nearest } from './suggestion.ts'
 import { type Entry, type Mapping, renderPath, type Tree } from './tree.ts'
+import { unprinted } from './unprinted.ts'
 
 /** A section that is a store, its entries not yet read. */
 export interface OpenSection {
@@ -88,7 +89,7 @@ function readKnown(
     at: entry.at,
     takesAny: kind.unlisted === 'any' && !tree.entries.has('secrets'),
   }
-  return { section, kind, list: tree.entries.get('secrets')?.value }
+  return { section: unprinted(section, { name, kind: kindName }), kind, list: tree.entries.get('secrets')?.value }
 }
 
 function isFreeName(name: string, entry: Entry, complaints: Complaints): boolean {
