@@ -1,5 +1,5 @@
 import { memoryShapes } from '@keyturn/conformance'
-import { BrokerError, type Calendar, dueTime, type Rotation, type SecretId, type SecretValue } from '@keyturn/core'
+import { BrokerError, type Calendar, dueTime, type Rotation, type SecretId, SecretValue, type VersionId } from '@keyturn/core'
 import { describe, expect, test } from 'vitest'
 import { fieldOf, type SimulatedTarget, TargetError } from './target.ts'
 import { OneUser, type TwoUsers } from './targets.ts'
@@ -154,6 +154,20 @@ describe('grace', () => {
     const { world, rotation } = await begun()
     const inGrace = await world.run(rotation, at('grace'))
     await expect(world.open()).rejects.toMatchObject({ code: 'conflict', detail: { earliest: inGrace.graceUntil } })
+  })
+
+  test('a rotation waits for the grace that a write through the broker has promised', async () => {
+    const { world, rotation } = await begun({ strategy: 'generated' })
+    const { version } = (await world.run(rotation)) as Rotation
+    const seal = () => ({ kekId: 'k1', payload: world.base.encode(), wrap: new Uint8Array() })
+    const superseded = { version: version as VersionId, seal }
+    const write = await world.ledger.secrets.beginWrite({ secretId: world.secret.id, idempotencyKey: 'key', superseded, next: seal })
+    const graceUntil = new Date(world.clock.now().getTime() + hourMs)
+    world.overwrite(SecretValue.text('written'))
+    await world.ledger.secrets.endWrite(write, { version: 'written' as VersionId, graceUntil, nextRotationAt: null })
+    const next = await world.open()
+    expect(await world.run(next, now => now.hold !== null)).toMatchObject({ state: 'queued', hold: { for: 'grace' }, wakeAt: graceUntil })
+    expect((await world.run(next)).state).toBe('done')
   })
 
   test('a grace override lengthens the grace and never shortens it', async () => {

@@ -31,6 +31,9 @@ async function mayStart(passage: Passage): Promise<Move | undefined> {
   const { rotation, target, now } = passage
   if (target.settings.approval && !rotation.approved) return waiting('approval', null)
   if (rotation.mode === 'compromise') return undefined
+  // a write through the broker promises a grace too
+  const promised = Math.max(0, ...(await passage.versions()).map(row => (row.label === 'previous' ? (row.graceUntil?.getTime() ?? 0) : 0)))
+  if (promised > now.getTime()) return waiting('grace', new Date(promised))
   const { open, next } = passage.ports.calendar.allows(now, target.settings.rules)
   return open ? undefined : waiting('window', next)
 }
