@@ -25,6 +25,7 @@ export interface Examined {
   readonly findings: readonly NamedFinding[]
 }
 
+/** What is looked at: everything, one store, or one secret. */
 export interface ExamineOnly {
   readonly store?: string
   readonly secret?: string

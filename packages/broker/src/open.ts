@@ -25,6 +25,7 @@ import { watchedJournal } from './watched-journal.ts'
 import { Worker } from './worker.ts'
 import { Turns } from './writes/turns.ts'
 
+/** What a broker is made of, before it listens. */
 export interface OpenOptions {
   readonly config: Config
   readonly kinds: Kinds<OpenStore>

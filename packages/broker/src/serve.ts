@@ -1,6 +1,7 @@
 import { makeLog } from './log.ts'
 import { type RunningBroker, startBroker } from './start.ts'
 
+/** What `serve` takes from the process. */
 export interface ServeOptions {
   /** The config file. */
   readonly config: string

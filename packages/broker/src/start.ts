@@ -15,6 +15,7 @@ import { version } from './version.ts'
 /** How long running requests and rotations have to come to an end: less than what supervisors wait before they kill. */
 const stopWithinMs = 25_000
 
+/** What a broker starts with; clock and random are the system's when left out. */
 export interface StartOptions {
   /** The config file. */
   readonly config: string

@@ -39,6 +39,7 @@ export function classifyMemory(error: unknown): Classification {
   return error.retryAfterMs === undefined ? { code: error.code } : { code: error.code, retryAfterMs: error.retryAfterMs }
 }
 
+/** A version as the memory backend holds it. */
 export interface MemoryVersion {
   readonly id: VersionId
   readonly order: number

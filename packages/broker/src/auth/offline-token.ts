@@ -8,6 +8,7 @@ import { fileTally } from '../keys/wrap-tally.ts'
 import { pooledRandom } from '../random.ts'
 import { issueToken } from './issue.ts'
 
+/** A token that was made without a broker; the text is shown once. */
 export interface OfflineToken {
   readonly id: string
   readonly name: string
