@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SecretName } from '@keyturn/core'
@@ -74,6 +75,11 @@ describe('configs/agentaskit', () => {
     expect(refused.message).toContain(
       'configs/agentaskit/secrets/vault.yaml:3:12: vault.address: the variable VAULT_ADDR is not set; set VAULT_ADDR',
     )
+  })
+
+  test('has the file of its store as it was handed over, byte for byte', () => {
+    const bytes = readFileSync(join(cwd, 'configs/agentaskit/secrets/vault.yaml'))
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe('9c81adc402966d8a719972d831e56535d3c65234a4b99b8a009dc142ee626460')
   })
 
   test('has a file of its store that loads alone: readable, not scheduled', async () => {
