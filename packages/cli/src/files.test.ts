@@ -134,6 +134,21 @@ describe('the broker’s own files', () => {
     writeFileSync(file, whole)
   })
 
+  it('are verified with what was rotated away, and against the anchor of the config', async () => {
+    const rotating = place({ 'keyturn.yaml': `${config}audit: { anchor: { file: anchor.json } }\n` })
+    const env = inData(rotating.folder)
+    await (await started(rotating.folder)).stop()
+    const file = join(rotating.folder, 'data', 'audit.jsonl')
+    renameSync(file, `${file}.1`)
+    await (await started(rotating.folder)).stop()
+    expect(await rotating.run('audit verify', { env })).toMatchObject({ code: 0, out: expect.stringMatching(/numbers 1 to/) })
+    expect(await rotating.run(`audit verify ${file}`, { env })).toMatchObject({ code: 0, out: expect.not.stringMatching(/numbers 1 to/) })
+    const lines = readFileSync(file, 'utf8').split('\n')
+    const head = lines.findIndex(line => line.includes('"mac"'))
+    writeFileSync(file, `${lines.slice(0, head + 1).join('\n')}\n`)
+    expect(await rotating.run('audit verify', { env })).toMatchObject({ code: 7, err: expect.stringContaining('its anchor holds') })
+  })
+
   it('show their last records, and follow', async () => {
     const env = inData(folder)
     const file = join(folder, 'data', 'audit.jsonl')

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Complaint, type Head, readAnchor, type Verdict, verify as verifyChain } from '@keyturn/audit'
+import { type Complaint, type Head, nodeDisk, readAnchor, type Verdict, verify as verifyChain } from '@keyturn/audit'
 import { Command } from 'commander'
 import { command, configOption, jsonOption, type Setting } from '../command.ts'
 import { readConfig } from '../config-file.ts'
@@ -40,16 +41,16 @@ function verify({ terminal, openDoor }: Setting): Command {
       'audit verify --anchor /mnt/worm/anchor.json',
     ],
   )
-    .argument('[file...]', 'files of one chain, the oldest first (default: the one of the config)')
-    .option('--anchor <file>', 'a head that was kept elsewhere: {"seq", "hash"}')
+    .argument('[file...]', 'files of one chain, the oldest first (default: that of the config, with what was rotated away)')
+    .option('--anchor <file>', 'a head that was kept elsewhere: {"seq", "hash"} (default: that of the config)')
     .addOption(configOption())
     .addOption(jsonOption())
     .action(async (files: readonly string[], options: VerifyOptions) => {
-      const anchor = options.anchor === undefined ? undefined : await anchorOf(options.anchor)
       const door = await openDoor()
       const config = await readConfig(terminal, door, options.config)
       const findKey = await door.auditKeys(config, terminal.env)
-      const paths = files.length === 0 ? [config.audit.file] : files
+      const paths = files.length === 0 ? wholeChain(config.audit.file) : files
+      const anchor = await anchorOf(options.anchor, files.length === 0 ? config.audit.anchor?.file : undefined)
       const verdict = await verifyChain(paths, { findKey, ...(anchor === undefined ? {} : { anchor }) })
       if (options.json === true) printJson(terminal, verdict)
       else printVerdict(terminal, verdict, paths)
@@ -58,7 +59,15 @@ function verify({ terminal, openDoor }: Setting): Command {
     })
 }
 
-async function anchorOf(path: string): Promise<Head> {
+/** The file with those that were rotated away before it, the oldest first. */
+function wholeChain(path: string): readonly string[] {
+  return existsSync(path) ? [...nodeDisk.rotated(path)].reverse().concat(path) : [path]
+}
+
+/** The anchor that was named, else the one of the config, once the broker has written it. */
+async function anchorOf(named: string | undefined, configured: string | undefined): Promise<Head | undefined> {
+  const path = named ?? (configured !== undefined && existsSync(configured) ? configured : undefined)
+  if (path === undefined) return undefined
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw wrongUse(`the anchor ${path} cannot be read (${error.code})`, 'name a file that you may read')
   })
