@@ -1,0 +1,90 @@
+import { SecretValue, secretName, type VersionId } from '@keyturn/core'
+import { beforeEach, expect, test } from 'vitest'
+import type { Granted } from '../access.ts'
+import { Material } from './material.ts'
+import { Materials } from './materials.ts'
+
+const name = secretName('app/token')
+let nowMs = 0
+let fetches = 0
+let materials: Materials
+const clock = { now: () => new Date(nowMs), after: () => () => undefined }
+
+function nextFetch(): number {
+  fetches += 1
+  return fetches
+}
+
+beforeEach(() => {
+  nowMs = 1_000_000
+  fetches = 0
+  materials = new Materials(clock)
+})
+
+// only the name and the cache time of what was granted are looked at
+const granted = (cacheMs: number) => ({ entry: { name, config: { cacheMs } } }) as unknown as Granted
+
+const material = (graceUntilMs: number | null = null) =>
+  new Material({
+    name,
+    version: `v${nextFetch()}` as VersionId,
+    stage: 'current',
+    type: 'generic',
+    labels: {},
+    value: SecretValue.fields({ 'quote"': 'line\nbreak', raw: Uint8Array.of(255) }),
+    createdAt: new Date(0),
+    grace: graceUntilMs === null ? null : { version: 'v0' as VersionId, until: new Date(graceUntilMs) },
+    rotatesAt: null,
+    ttl: 30,
+    source: 'database',
+    readMs: nowMs,
+  })
+
+test('many who want the same at the same time ask once', async () => {
+  const all = await Promise.all(Array.from({ length: 20 }, () => materials.current(granted(0), async () => material())))
+  expect(fetches).toBe(1)
+  expect(new Set(all).size).toBe(1)
+  await materials.current(granted(0), async () => material())
+  expect(fetches).toBe(2)
+})
+
+test('it is kept as long as the row says, and no longer than the grace that it tells of', async () => {
+  await materials.current(granted(30_000), async () => material(nowMs + 5_000))
+  nowMs += 4_999
+  expect(materials.fresh(name, nowMs)?.parts.version).toBe('v1')
+  nowMs += 1
+  expect(materials.fresh(name, nowMs)).toBeUndefined()
+  await materials.current(granted(30_000), async () => material())
+  nowMs += 29_999
+  expect(materials.fresh(name, nowMs)?.parts.version).toBe('v2')
+  nowMs += 1
+  expect(materials.fresh(name, nowMs)).toBeUndefined()
+})
+
+test('what was on its way when something changed reaches who asked before, and nobody else', async () => {
+  let arrive: (found: Material) => void = () => undefined
+  const early = materials.current(granted(30_000), () => new Promise<Material>(resolve => (arrive = resolve)))
+  const old = material()
+  materials.drop(name)
+  const late = await materials.current(granted(30_000), async () => material())
+  arrive(old)
+  expect([(await early).parts.version, late.parts.version]).toEqual(['v1', 'v2'])
+  expect(materials.fresh(name, nowMs)).toBe(late)
+})
+
+test('a failure is told to all who waited, and not kept', async () => {
+  const failing = () => Promise.reject(new Error('away'))
+  const both = await Promise.allSettled([materials.current(granted(30_000), failing), materials.current(granted(30_000), failing)])
+  expect(both.map(end => end.status)).toEqual(['rejected', 'rejected'])
+  expect((await materials.current(granted(30_000), async () => material())).parts.version).toBe('v1')
+})
+
+test('an answer tells its age, and its header is what its body says', () => {
+  const found = material()
+  const fresh = found.json(undefined, nowMs)
+  expect(fresh.headers).toMatchObject({ Age: '0', ETag: '"v1"', 'Cache-Control': 'no-store', 'X-Keyturn-Source': 'database' })
+  expect(JSON.parse(String(fresh.body))).toMatchObject({ version: 'v1', fields: { 'quote"': 'line\nbreak', raw: { base64: '/w==' } } })
+  expect(found.json(undefined, nowMs + 3_900).headers.Age).toBe('3')
+  expect(found.plain('raw', nowMs)).toMatchObject({ body: Uint8Array.of(255), headers: { 'Content-Type': 'application/octet-stream' } })
+  expect(JSON.stringify(found)).not.toContain('break')
+})
