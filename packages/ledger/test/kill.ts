@@ -35,7 +35,7 @@ export async function commitUntilKilled(data: string, name: string, afterMs: num
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
-  const ended = new Promise<void>(done => child.once('close', () => done()))
+  const ended = new Promise<void>((done, fail) => child.once('close', () => done()).once('error', fail))
   const first = new Promise<void>(done => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       reported += text

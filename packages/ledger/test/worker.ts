@@ -29,7 +29,7 @@ export function startWorker(url: string, holder: string, { leaseMs = 5_000, step
   })
   const said: Said[] = []
   const waiting = new Set<() => void>()
-  const ended = new Promise<void>(done => child.once('close', () => done()))
+  const ended = new Promise<void>((done, fail) => child.once('close', () => done()).once('error', fail))
   let rest = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     const lines = (rest + text).split('\n')
