@@ -120,7 +120,7 @@ describe('logged in by AppRole', () => {
     const config = [
       'vault:',
       `  address: ${vault.url}`,
-      '  auth: { method: approle, roleId: the-role, secretId: "${APP_SECRET_ID}" }',
+      `  auth: { method: approle, roleId: the-role, secretId: "\${APP_SECRET_ID}" }`,
       '  secrets: [{ path: secret/data/agentaskit/api-keys, key: api_key }]',
     ]
     place.write('keyturn.yaml', `${config.join('\n')}\n`)
@@ -136,7 +136,7 @@ describe('logged in by AppRole', () => {
   })
 })
 
-test('a store that is down at start keeps nobody from starting, and is served when it is back', async () => {
+test('a store that is down at start keeps nobody from starting, nor from being ready', async () => {
   const place = new Place()
   const late = await VaultFake.start()
   const address = late.url

@@ -85,6 +85,6 @@ test('an answer tells its age, and its header is what its body says', () => {
   expect(fresh.headers).toMatchObject({ Age: '0', ETag: '"v1"', 'Cache-Control': 'no-store', 'X-Keyturn-Source': 'database' })
   expect(JSON.parse(String(fresh.body))).toMatchObject({ version: 'v1', fields: { 'quote"': 'line\nbreak', raw: { base64: '/w==' } } })
   expect(found.json(undefined, nowMs + 3_900).headers.Age).toBe('3')
-  expect(found.plain('raw', nowMs)).toMatchObject({ body: Uint8Array.of(255), headers: { 'Content-Type': 'application/octet-stream' } })
+  expect(found.plain('raw', nowMs)).toMatchObject({ body: Buffer.of(255), headers: { 'Content-Type': 'application/octet-stream' } })
   expect(JSON.stringify(found)).not.toContain('break')
 })
