@@ -5,13 +5,15 @@ import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Ledger, openLedger } from '@keyturn/ledger'
+import { type Ledger, MemoryLedger, openLedger } from '@keyturn/ledger'
 import { ledgerContract } from '@keyturn/ledger/contract'
+import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { claim, opening, refused, toState } from '../../packages/ledger/src/contract/subject.ts'
 import { databaseClock } from '../../packages/ledger/src/postgres/dialect.ts'
 import { openPostgres } from '../../packages/ledger/src/postgres/open.ts'
+import { Caller, counting, sequences } from '../../packages/ledger/test/agreement.ts'
 import { startWorker, type Worker } from '../../packages/ledger/test/worker.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
 
@@ -81,6 +83,28 @@ function suite(postgres: PostgresServer): void {
         await check.run({ ledger, advance })
       })
     }
+  })
+
+  test('memory and PostgreSQL answer every sequence of calls alike', async () => {
+    await fc.assert(
+      fc.asyncProperty(sequences, async steps => {
+        let now = Date.UTC(2026, 0, 1)
+        await admin.query(`drop schema if exists keyturn_ledger cascade; update passed set ms = ${now}`)
+        const memory = new Caller(new MemoryLedger({ now: () => new Date(now), after: () => () => {} }, counting()), async () => {})
+        const pass = async (ms: number) => {
+          now += ms
+          await admin.query('update passed set ms = $1', [now])
+        }
+        const ledger = await openPostgres(url, { random: counting(), sqlClock: '(select ms from public.passed)' })
+        try {
+          const postgresCaller = new Caller(ledger, pass)
+          for (const taken of steps) expect(await postgresCaller.take(taken)).toEqual(await memory.take(taken))
+        } finally {
+          await ledger.close()
+        }
+      }),
+      { numRuns: 25 },
+    )
   })
 
   describe('several brokers share the ledger in PostgreSQL', () => {

@@ -88,12 +88,19 @@ export function wished(rotation: Rotation, wish: Wish | null, base: LedgerVersio
 function wishRefused(rotation: Rotation, wish: Wish | null, base: LedgerVersion | null): string | undefined {
   if (isOver(rotation.state)) return 'it is over'
   if (wish === 'abort' && isPromoted(rotation.state)) return 'it is promoted and can only be rolled back'
-  if (wish === 'confirm' && rotation.state !== 'revoking') return 'there is no revocation to confirm'
+  if (wish === 'confirm' && !confirmable(rotation)) return 'there is no revocation to confirm'
   if (wish !== 'rollback') return undefined
+  if (rotation.wish === 'confirm') return 'the previous version was said to be gone'
   if (!turnable.has(rotation.state))
     return isPromoted(rotation.state) ? 'the previous version is revoked' : 'it is not promoted yet; abort it'
   if (rotation.base === null) return 'it superseded nothing'
   return base?.fate === 'revoked' ? 'the previous version is revoked' : undefined
+}
+
+/** What a person ends at a vendor: the old version, or the new one that was rolled back, or what a compromise took over and gave up. */
+function confirmable({ state, hold }: Rotation): boolean {
+  const asked = hold?.kind === 'waiting' && hold.for === 'person'
+  return state === 'revoking' || (asked && (state === 'rolling-back' || state === 'aborting'))
 }
 
 /** A rotation with a person's yes. */
