@@ -1,4 +1,4 @@
-import { isPromoted, type Rotation } from '@keyturn/core'
+import { engineLimits, isPromoted, needsAttention, type Rotation } from '@keyturn/core'
 import type { Operation, OperationItem } from '@keyturn/ledger'
 
 type ItemProgress = 'running' | 'waiting' | 'done' | 'failed' | 'aborted' | 'needs_attention'
@@ -25,7 +25,7 @@ function passing(rotation: Rotation): ItemProgress {
   const { state, hold } = rotation
   if (state === 'aborted') return byOperator(rotation) ? 'aborted' : 'failed'
   if (state === 'rolled-back') return 'failed'
-  if (hold?.kind === 'needs-attention') return 'needs_attention'
+  if (needsAttention(rotation, engineLimits.attemptsMax)) return 'needs_attention'
   return hold?.kind === 'waiting' ? 'waiting' : 'running'
 }
 
@@ -88,7 +88,7 @@ export type RowState = 'due' | 'running' | 'waiting' | 'in_grace' | 'failed' | '
 /** The word for a secret in `rotation/status`. */
 export function rowState(rotation: Rotation | null, open: boolean, nextRotationAt: Date | null, now: Date): RowState {
   if (rotation !== null && open) {
-    if (rotation.hold?.kind === 'needs-attention') return 'needs_attention'
+    if (needsAttention(rotation, engineLimits.attemptsMax)) return 'needs_attention'
     if (isPromoted(rotation.state)) return 'in_grace'
     return rotation.hold?.kind === 'waiting' ? 'waiting' : 'running'
   }

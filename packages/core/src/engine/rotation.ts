@@ -130,8 +130,7 @@ export interface Rotation {
   readonly finishedAt: Date | null
 }
 
-/** What people are shown: the hold where there is one, else the state. What stays unclear for `attemptsMax` tries needs attention. */
-export function standing(rotation: Pick<Rotation, 'state' | 'hold' | 'attempts'>, attemptsMax: number): RotationState | Hold['kind'] {
-  if (rotation.hold?.kind === 'ambiguous' && rotation.attempts >= attemptsMax) return 'needs-attention'
-  return rotation.hold?.kind ?? rotation.state
+/** Whether a person must look: it says so itself, or what is unclear has stayed unclear for `attemptsMax` tries. */
+export function needsAttention({ hold, attempts }: Pick<Rotation, 'hold' | 'attempts'>, attemptsMax: number): boolean {
+  return hold?.kind === 'needs-attention' || (hold?.kind === 'ambiguous' && attempts >= attemptsMax)
 }
