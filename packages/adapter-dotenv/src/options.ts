@@ -12,6 +12,8 @@ export const options = z.strictObject({
   file: z.string().min(1),
   /** Whether variables keep their names or `DATABASE_URL` is called `database-url`. */
   names: z.enum(['same', 'kebab']).default('same'),
+  /** Serves the file and never changes it. */
+  readOnly: z.boolean().optional(),
 })
 
 export type DotenvOptions = z.output<typeof options>

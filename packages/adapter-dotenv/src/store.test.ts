@@ -1,5 +1,5 @@
 import { createSecretKey } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { seededRandom, wallClock } from '@keyturn/conformance'
@@ -117,5 +117,18 @@ describe('examining', () => {
   ])('says who can read a file of mode %o', async (mode, detail) => {
     await writeFile(file, 'A=1\n', { mode })
     expect((await openStore().examine(at('A')))[0]?.detail).toBe(detail)
+  })
+})
+
+describe('a section that says readOnly', () => {
+  test('serves the file and leaves it, and its folder, as they are', async () => {
+    await writeFile(file, 'A=one\n')
+    const context = { clock: wallClock, random: seededRandom('store'), etagKey: createSecretKey(Buffer.alloc(32, 1)), data: folder }
+    const store = new Store(open({ file, names: 'same', readOnly: true }, context), { name: 'local', clock: wallClock, timeoutMs: 30_000 })
+    expect((await store.read(at('A'))).value.equals(text('one'))).toBe(true)
+    expect(await failure(store.write(at('A'), text('two'), intent()))).toMatchObject({ code: 'unsupported' })
+    expect(await failure(store.delete(at('A'), intent()))).toMatchObject({ code: 'unsupported' })
+    expect(await readFile(file, 'utf8')).toBe('A=one\n')
+    expect(await readdir(folder)).toEqual(['.env'])
   })
 })

@@ -54,6 +54,7 @@ export class DotenvStore implements StoreAdapter {
   }
 
   async write(path: StorePath, value: SecretValue, { ifMatch, signal }: WriteOptions): Promise<VersionInfo> {
+    this.#mustBeWritable()
     checkWritable(path)
     const why = refusal(value)
     const text = plainText(value)
@@ -76,6 +77,7 @@ export class DotenvStore implements StoreAdapter {
 
   /** Takes the variable away, every assignment of it; nothing can bring it back. */
   async delete(path: StorePath, { ifMatch, signal }: WriteOptions): Promise<void> {
+    this.#mustBeWritable()
     checkReadable(path)
     await this.#file.change(signal, before => {
       this.#expect(path, before, ifMatch)
@@ -99,6 +101,13 @@ export class DotenvStore implements StoreAdapter {
   }
 
   async close(): Promise<void> {}
+
+  #mustBeWritable(): void {
+    if (this.#options.readOnly !== true) return
+    throw new BrokerError('unsupported', `${this.#options.file} is served and never written`, {
+      hint: 'its section says readOnly: true; edit the file by hand, or keep this secret in another store',
+    })
+  }
 
   #expect(path: StorePath, before: Snapshot, ifMatch: Etag | null | undefined): void {
     if (ifMatch === undefined) return

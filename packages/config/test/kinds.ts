@@ -35,6 +35,7 @@ export const testKinds: Kinds = {
   },
   dotenv: {
     options: z.strictObject({ file: z.string().min(1), names: z.enum(['same', 'kebab']).default('same') }),
+    readOnly: z.boolean().optional(),
     keyed: 'none',
     holds: 'text',
     nameOf: (path, options) => ('names' in options && options.names === 'kebab' ? path.toLowerCase().replaceAll('_', '-') : path),

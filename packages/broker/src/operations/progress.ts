@@ -15,7 +15,8 @@ export function itemProgress(kind: Operation['kind'], item: OperationItem): Item
 }
 
 function rollbackProgress(rotation: Rotation): ItemProgress {
-  if (rotation.state === 'rolled-back') return 'done'
+  // the previous version is current again; what was promoted has its grace, and its end goes on after that
+  if (rotation.outcome.rotation === 'rolled-back') return 'done'
   // it was refused: the rotation went on as if nobody had asked
   if (rotation.wish !== 'rollback' && rotation.state !== 'rolling-back') return 'failed'
   return passing(rotation)

@@ -27,20 +27,34 @@ export function pick(entry: Entry, value: SecretValue): SecretValue {
 
 /** What is to be written so that the fields of an entry change and their neighbours at the same path stay byte for byte. */
 export function merge(entry: Entry, before: SecretValue | null, value: SecretValue): SecretValue {
-  if (entry.keys === null) return value
-  const names = value.fieldNames ?? []
-  if (names.length !== entry.keys.length || entry.keys.some(key => !names.includes(key))) {
-    throw new BrokerError('invalid_argument', `this secret is exactly the fields ${entry.keys.join(', ')} of its path`, {
-      hint: `send fields with ${entry.keys.join(', ')}, or name more of them in the config`,
-    })
-  }
   const content = value.reveal()
-  const fields = 'fields' in content ? [...content.fields].map(([name, field]) => [name, inputOf(field)] as const) : []
-  return before === null ? SecretValue.fields(new Map(fields)) : before.with(Object.fromEntries(fields))
+  if (!('fields' in content)) {
+    if (entry.keys !== null) throw notExactly(entry.keys)
+    return value
+  }
+  const names = [...content.fields.keys()]
+  if (entry.keys !== null && (names.length !== entry.keys.length || entry.keys.some(key => !names.includes(key))))
+    throw notExactly(entry.keys)
+  const sources = sourcesOf(before)
+  const fields = new Map(names.map(name => [name, inputOf(content.fields.get(name), sources.get(name))]))
+  return entry.keys === null || before === null ? SecretValue.fields(fields) : before.with(Object.fromEntries(fields))
 }
 
-function inputOf(field: Field): FieldInput {
-  const text = textOf(field)
-  if (text === undefined) return field.bytes
-  return field.form === 'json' ? { json: text } : text
+/** The members of a JSON object that are no strings: over the wire they are text, and text that did not change is put back from its source. */
+function sourcesOf(before: SecretValue | null): ReadonlyMap<string, string> {
+  const content = before?.reveal()
+  if (content === undefined || !('fields' in content)) return new Map()
+  return new Map([...content.fields].flatMap(([name, field]) => (field.form === 'json' ? [[name, textOf(field) ?? ''] as const] : [])))
+}
+
+function notExactly(keys: readonly string[]): BrokerError {
+  return new BrokerError('invalid_argument', `this secret is exactly the fields ${keys.join(', ')} of its path`, {
+    hint: `send fields with ${keys.join(', ')}, or name more of them in the config`,
+  })
+}
+
+function inputOf(field: Field | undefined, source?: string): FieldInput {
+  const text = field === undefined ? undefined : textOf(field)
+  if (field === undefined || text === undefined) return field?.bytes ?? ''
+  return field.form === 'json' || text === source ? { json: text } : text
 }
