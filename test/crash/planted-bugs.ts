@@ -55,7 +55,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     title: 'stages with a new key at every attempt',
     file: 'prepare.ts',
-    find: "idempotencyKey: passage.intentKey('stage')",
+    find: 'idempotencyKey: passage.intentKey(intent)',
     replace: 'idempotencyKey: passage.ports.random.uuid()',
   },
   {
@@ -73,7 +73,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     title: 'never drops the pending copy',
     file: 'retire.ts',
-    find: '[{ number: rotation.number, sealed: null, sealedAs: null }]',
+    find: '[{ number: made.number, sealed: null, sealedAs: null }]',
     replace: '[]',
   },
   {

@@ -235,6 +235,7 @@ export class Console extends SimulatedTarget {
   readonly kind = 'console'
   readonly overlap = 'two-keys'
   readonly #keys = new Set(['first'])
+  #made = 0
 
   first(): SecretValue {
     return SecretValue.text('first')
@@ -250,14 +251,14 @@ export class Console extends SimulatedTarget {
 
   /** What the person does there. */
   create(): SecretValue {
-    const key = `key ${this.#keys.size}`
+    this.#made += 1
+    const key = `key ${this.#made}`
     this.#keys.add(key)
     return SecretValue.text(key)
   }
 
-  end(): void {
-    const [newest] = [...this.#keys].slice(-1)
-    for (const key of this.#keys) if (key !== newest) this.#keys.delete(key)
+  end(keep: SecretValue): void {
+    for (const key of this.#keys) if (key !== fieldOf(keep)) this.#keys.delete(key)
   }
 
   async apply(): Promise<SecretValue> {

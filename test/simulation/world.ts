@@ -7,6 +7,7 @@ import {
   type LedgerVersion,
   type Rotation,
   RotationEngine,
+  type RunOptions,
   type Sealer,
   SecretValue,
   Store,
@@ -53,8 +54,10 @@ export interface WorldOptions {
   readonly type?: string
   readonly settings?: Partial<Target['settings']>
   readonly ports?: Partial<EnginePorts>
+  /** The longest a call to the store may take. */
+  readonly storeTimeoutMs?: number
   /** The engine under test; the real one unless a test plants a bug. */
-  readonly engine?: (ports: EnginePorts) => { runOne(options: { holder: string }): Promise<Rotation | null> }
+  readonly engine?: (ports: EnginePorts) => { runOne(options: RunOptions): Promise<Rotation | null> }
 }
 
 /** One secret, its store, its target, its ledger, a clock that is moved by hand, and the things that must hold at every moment. */
@@ -121,9 +124,9 @@ export class World {
   }
 
   /** A broker process: its own engine, its own connections, which end with it. */
-  engine(): { runOne(options: { holder: string }): Promise<Rotation | null> } {
+  engine(more: Partial<EnginePorts> = {}): { runOne(options: RunOptions): Promise<Rotation | null> } {
     const adapter = this.faults.wrap('store', openMemoryStore(this.backend), storeMethods, failures.store)
-    const store = new Store(adapter, { name: 'memory', clock: this.clock, timeoutMs: 30_000 })
+    const store = new Store(adapter, { name: 'memory', clock: this.clock, timeoutMs: this.#options.storeTimeoutMs ?? 30_000 })
     const issuer = this.target === null ? null : this.faults.wrap('issuer', this.target, issuerMethods, failures.issuer)
     const ports: EnginePorts = {
       clock: this.clock,
@@ -133,6 +136,7 @@ export class World {
       sealer: plainSealer,
       target: async () => ({ store, path, issuer, settings: this.settings }),
       ...this.#options.ports,
+      ...more,
     }
     return this.#options.engine?.(ports) ?? new RotationEngine(ports)
   }
@@ -171,7 +175,7 @@ export class World {
       await this.ledger.journal.enter(rotation.id, seal)
       return
     }
-    this.target.end()
+    this.target.end(this.current() ?? this.base)
     await this.ledger.journal.wish(rotation.id, 'confirm')
   }
 

@@ -2,7 +2,7 @@ import { BrokerError } from '../error.ts'
 import { backoffMaxMs, backoffMs } from '../schedule/backoff.ts'
 import { abort, restore } from './abort.ts'
 import { apply, verify, verifyFailed } from './apply.ts'
-import type { Lease } from './journal.ts'
+import type { Change, Lease } from './journal.ts'
 import { type Move, Passage } from './passage.ts'
 import { type EngineLimits, type EnginePorts, engineLimits } from './ports.ts'
 import { backUp, generate, preflight, stage } from './prepare.ts'
@@ -75,9 +75,20 @@ export class RotationEngine {
     for (;;) {
       const move = await this.#step(passage)
       const stop = move.rest !== undefined || signal?.aborted === true
-      const wakeAt = move.rest === undefined ? passage.now : move.rest.wakeAt
-      await passage.record(stop ? { ...move.change, rotation: { wakeAt, ...move.change.rotation }, release: true } : move.change)
-      if (stop || isOver(passage.rotation.state)) return passage.rotation
+      const refused = await this.#record(passage, stop ? resting(passage, move) : move.change)
+      if (stop || refused || isOver(passage.rotation.state)) return passage.rotation
+    }
+  }
+
+  /** A change that the ledger refuses for what it says is a failure like any other: told to a person, never repeated without end. */
+  async #record(passage: Passage, change: Change): Promise<boolean> {
+    try {
+      await passage.record(change)
+      return false
+    } catch (error) {
+      if (!(error instanceof BrokerError) || error.code !== 'internal') throw error
+      await passage.record(resting(passage, this.#retry(passage, error)))
+      return true
     }
   }
 
@@ -93,9 +104,13 @@ export class RotationEngine {
   async #giveBack(lease: Lease, error: BrokerError): Promise<Rotation> {
     const wakeAt = new Date(lease.now.getTime() + backoffMaxMs)
     const { code, message } = error
+    const { state, hold: held } = lease.rotation
     const attempts = lease.rotation.attempts + 1
+    // what is unclear at the target stays so, whatever becomes of the config
+    const unclear = state === 'staged' && lease.abandoned ? ({ kind: 'ambiguous', refused: false } as const) : null
+    const hold = held?.kind === 'ambiguous' ? held : (unclear ?? { kind: 'needs-attention' as const, why: message })
     const change = {
-      rotation: { hold: { kind: 'needs-attention' as const, why: message }, wakeAt, attempts, error: { code, message } },
+      rotation: { hold, wakeAt, attempts, error: { code, message } },
       release: true,
     }
     return (await this.#ports.journal.record(lease, change)).rotation
@@ -116,11 +131,13 @@ export class RotationEngine {
   }
 
   async #failed(passage: Passage, error: BrokerError): Promise<Move> {
-    const { state, attempts } = passage.rotation
+    const { state, attempts, hold } = passage.rotation
     const last = attempts + 1 >= this.#limits.attemptsMax
     try {
       if (state === 'staged' && isUnclear(error))
         return this.#retry(passage, error, { kind: 'ambiguous', refused: error.code === 'invalid_argument' })
+      if (state === 'staged' && passage.abandoned && hold?.kind !== 'ambiguous')
+        return this.#retry(passage, error, { kind: 'ambiguous', refused: false })
       if (state === 'applied' && error.remedy !== 'retry') {
         const move = last ? await verifyFailed(passage, error) : undefined
         return move ?? this.#retry(passage, error)
@@ -139,7 +156,7 @@ export class RotationEngine {
     const { rotation, now, ports } = passage
     const attempts = rotation.attempts + 1
     const told = attempts >= this.#limits.attemptsMax
-    const pauseMs = told ? backoffMaxMs : Math.max(backoffMs(attempts, ports.random), error.retryAfterMs ?? 0)
+    const pauseMs = told ? backoffMaxMs : Math.max(backoffMs(attempts, ports.random), askedPauseMs(error))
     const wakeAt = new Date(now.getTime() + pauseMs)
     const { code, message } = error
     const needsAttention = { kind: 'needs-attention' as const, why: message }
@@ -153,6 +170,17 @@ export class RotationEngine {
       rest: { wakeAt },
     }
   }
+}
+
+/** What goes into the ledger with a rest. What a person did meanwhile is looked at at once. */
+function resting(passage: Passage, { change, rest }: Move): Change {
+  const wakeAt = rest === undefined || passage.roused ? passage.now : rest.wakeAt
+  return { ...change, rotation: { ...change.rotation, wakeAt }, release: true }
+}
+
+/** The pause that the other side asked for, as far as it can be granted: nobody outside decides to be left alone for good. */
+function askedPauseMs({ retryAfterMs = 0 }: BrokerError): number {
+  return retryAfterMs > 0 ? Math.min(retryAfterMs, backoffMaxMs) : 0
 }
 
 /** Whether an error of `apply` leaves open what the target honours now. */

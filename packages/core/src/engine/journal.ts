@@ -108,7 +108,7 @@ export interface Journal {
   reserve(lease: Lease): Promise<number>
   /**
    * Notes a person's wish and wakes the rotation; `conflict` when its state cannot grant it: `abort` before `promoted`, `rollback` from there while
-   * the base version is not revoked, `confirm` in `revoking`. A wish of null wakes it only (retry).
+   * the base version is neither revoked nor confirmed to be gone, `confirm` in `revoking` and wherever a person was asked to end a credential. A wish of null wakes it only (retry).
    */
   wish(id: RotationId, wish: Wish | null): Promise<Rotation>
   /**

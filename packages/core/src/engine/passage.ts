@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import { bounded } from '../deadline.ts'
 import { BrokerError } from '../error.ts'
 import type { Act, IssuerAdapter, Probe } from '../issuer-adapter.ts'
+import type { StorePath } from '../name.ts'
 import type { SecretValue } from '../secret-value.ts'
+import type { Store } from '../store.ts'
 import type { SecretVersion } from '../store-adapter.ts'
 import type { Change, Lease, LedgerVersion } from './journal.ts'
 import type { Delivery, EngineLimits, EnginePorts } from './ports.ts'
@@ -21,7 +23,7 @@ export interface Move {
 type Unanswered = 'unavailable' | 'outcome_unknown'
 
 /** The intents of a rotation that each reach the store at most once. */
-type Intent = 'stage' | 'promote' | 'rollback'
+type Intent = 'stage' | 'complete' | 'promote' | 'rollback'
 
 /**
  * One rotation under a lease, for as long as this worker takes it along: what its steps read and whom they call. Calls outside
@@ -34,6 +36,7 @@ export class Passage {
   #lease: Lease
   #leasedAt: number
   #abandoned: boolean
+  #roused = false
 
   constructor(ports: EnginePorts, limits: EngineLimits, lease: Lease, target: Target) {
     this.ports = ports
@@ -53,6 +56,11 @@ export class Passage {
     return this.#lease.now
   }
 
+  /** The ledger's clock now: its last word, and what has passed here since. */
+  get at(): Date {
+    return new Date(this.now.getTime() + Math.max(0, this.ports.clock.now().getTime() - this.#leasedAt))
+  }
+
   get traits(): StrategyTraits {
     return strategyTraits[this.rotation.strategy]
   }
@@ -62,11 +70,17 @@ export class Passage {
     return this.#abandoned
   }
 
+  /** Whether a person acted while this step waited for somebody outside: it must not go to rest over that. */
+  get roused(): boolean {
+    return this.#roused
+  }
+
   /** Commits what a step changed. Throws when the lease is lost: nothing may be done after that. */
   async record(change: Change): Promise<void> {
     this.#lease = await this.ports.journal.record(this.#lease, change)
     this.#leasedAt = this.ports.clock.now().getTime()
     this.#abandoned = false
+    this.#roused = false
   }
 
   reserve(): Promise<number> {
@@ -76,7 +90,7 @@ export class Passage {
   /** The base version's value, as it was read before anything was touched. */
   async baseValue(): Promise<SecretValue | null> {
     const { base } = this.rotation
-    return base === null ? null : this.#open(base.number, 'previous')
+    return base === null ? null : this.#open(base.number)
   }
 
   /** The value that this rotation makes. */
@@ -84,25 +98,25 @@ export class Passage {
     const { number } = this.rotation
     if (number === null)
       throw new BrokerError('internal', `rotation ${this.rotation.id} has no pending value in state ${this.rotation.state}`)
-    return this.#open(number, 'pending')
+    return this.#open(number)
   }
 
   /** A kept value of another version; null when the journal holds it no longer. */
   async keptValue(version: LedgerVersion): Promise<SecretValue | null> {
-    if (version.sealed === null || version.sealedAs === null) return null
-    return this.ports.sealer.open({ secretId: version.secretId, number: version.number, kind: version.sealedAs }, version.sealed)
+    const { secretId, number, sealed, sealedAs } = version
+    return sealed === null || sealedAs === null ? null : this.ports.sealer.open({ secretId, number, kind: sealedAs }, sealed)
   }
 
   versions(): Promise<readonly LedgerVersion[]> {
     return this.ports.journal.versions(this.rotation.secretId)
   }
 
-  async #open(number: number, kind: 'pending' | 'previous'): Promise<SecretValue> {
+  /** Whatever it is sealed as: a later write through the broker keeps what this rotation made as previous. */
+  async #open(number: number): Promise<SecretValue> {
     const version = (await this.versions()).find(row => row.number === number)
-    if (version?.sealed == null || version.sealedAs !== kind) {
-      throw new BrokerError('corrupt', `the journal has no sealed ${kind} value for version ${number} of ${this.rotation.secret}`)
-    }
-    return this.ports.sealer.open({ secretId: this.rotation.secretId, number, kind }, version.sealed)
+    const value = version === undefined ? null : await this.keptValue(version)
+    if (value === null) throw new BrokerError('corrupt', `the journal has no sealed value for version ${number} of ${this.rotation.secret}`)
+    return value
   }
 
   seal(number: number, kind: 'pending' | 'previous', value: SecretValue) {
@@ -111,19 +125,17 @@ export class Passage {
 
   /** The store's current version; null when the secret is not there. */
   async current(): Promise<SecretVersion | null> {
-    await this.#keepLease()
     try {
-      return await this.target.store.read(this.target.path)
+      return await this.inStore((store, path) => store.read(path))
     } catch (error) {
       if (error instanceof BrokerError && error.code === 'not_found') return null
       throw error
     }
   }
 
-  /** The store, with a lease that outlives the call. */
-  async store() {
-    await this.#keepLease()
-    return this.target.store
+  /** A call to the store, under a lease that outlives it. */
+  inStore<T>(run: (store: Store, path: StorePath) => Promise<T>): Promise<T> {
+    return this.#hold(() => run(this.target.store, this.target.path))
   }
 
   /** One UUID for each intent of this rotation, the same for every attempt (RFC 9562, version 8). */
@@ -186,25 +198,49 @@ export class Passage {
   }
 
   async #bounded<T>(unanswered: Unanswered, what: string, run: (act: Act) => Promise<T>): Promise<T> {
-    await this.#keepLease()
     const { issuerTimeoutMs } = this.limits
     const { id, epoch, idempotencyKey } = this.rotation
-    return bounded(
-      this.ports.clock,
-      issuerTimeoutMs,
-      undefined,
-      () => new BrokerError(unanswered, `${what}: no answer within ${issuerTimeoutMs} ms`),
-      signal => run({ rotation: id, epoch, idempotencyKey, signal }),
+    return this.#hold(() =>
+      bounded(
+        this.ports.clock,
+        issuerTimeoutMs,
+        undefined,
+        () => new BrokerError(unanswered, `${what}: no answer within ${issuerTimeoutMs} ms`),
+        signal => run({ rotation: id, epoch, idempotencyKey, signal }),
+      ),
     )
   }
 
-  /** A call may take its whole deadline: the lease must last longer. */
-  async #keepLease(): Promise<void> {
-    const heldMs = this.ports.clock.now().getTime() - this.#leasedAt
-    if (heldMs > this.limits.leaseMs / 3) {
-      const abandoned = this.#abandoned
-      await this.record({})
-      this.#abandoned = abandoned
+  /** A call may take its whole deadline, and config sets that of a store: the lease is renewed before it and for as long as it lasts. */
+  async #hold<T>(run: () => Promise<T>): Promise<T> {
+    const { clock } = this.ports
+    const everyMs = this.limits.leaseMs / 3
+    if (clock.now().getTime() - this.#leasedAt > everyMs) await this.#renew()
+    let over = false
+    let renewal: Promise<void> = Promise.resolve()
+    let cancel = () => {}
+    const watch = () => {
+      if (over) return
+      cancel = clock.after(everyMs, () => {
+        // a lease that is lost meanwhile is found by the next record, before anything else is done
+        renewal = this.#renew().then(watch, () => undefined)
+      })
     }
+    watch()
+    try {
+      return await run()
+    } finally {
+      over = true
+      cancel()
+      await renewal
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { rotation } = this
+    const [abandoned, roused] = [this.#abandoned, this.#roused]
+    await this.record({})
+    this.#abandoned = abandoned
+    this.#roused = roused || rotation.wish !== this.rotation.wish || Number(rotation.wakeAt) !== Number(this.rotation.wakeAt)
   }
 }

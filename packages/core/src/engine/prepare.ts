@@ -12,16 +12,12 @@ export async function preflight(passage: Passage): Promise<Move> {
   const held = await mayStart(passage)
   if (held !== undefined) return held
   mustSuit(passage)
-  const { store, path } = passage.target
   const current = await passage.current()
   if (current === null) {
-    if (passage.issuer !== null) {
-      throw new BrokerError('not_found', `store ${store.name} holds nothing at ${path}, so there is nothing to rotate`, {
-        hint: 'write the credential that works now first: keyturn set',
-      })
-    }
+    mustNotNeedOne(passage)
   } else {
-    mustPass(await (await passage.store()).examine(path))
+    mustNotBeThere(passage)
+    mustPass(await passage.inStore((store, path) => store.examine(path)))
     if (passage.issuer !== null) mustPass(await passage.ask('preflight', (issuer, act) => issuer.preflight(act, current.value)))
   }
   return reached('preflight')
@@ -36,6 +32,19 @@ async function mayStart(passage: Passage): Promise<Move | undefined> {
   if (promised > now.getTime()) return waiting('grace', new Date(promised))
   const { open, next } = passage.ports.calendar.allows(now, target.settings.rules)
   return open ? undefined : waiting('window', next)
+}
+
+/** An issuer is changed by a login that works: without one nothing can be begun. */
+function mustNotNeedOne({ issuer, target }: Passage): void {
+  if (issuer === null) return
+  throw new BrokerError('not_found', `store ${target.store.name} holds nothing at ${target.path}, so there is nothing to rotate`, {
+    hint: 'write the credential that works now first: keyturn set',
+  })
+}
+
+/** A first version is made where there is none; what someone else put there meanwhile is not to be replaced. */
+function mustNotBeThere({ rotation, target }: Passage): void {
+  if (rotation.trigger === 'first') throw new BrokerError('conflict', `${target.path} has a first version already; it stays`)
 }
 
 function mustSuit({ traits, rotation, issuer }: Passage): void {
@@ -60,14 +69,17 @@ function mustPass(findings: readonly Finding[]): void {
 /** preflight -> backed-up: the current value, sealed in the journal before any effect. */
 export async function backUp(passage: Passage): Promise<Move> {
   const current = await passage.current()
-  if (current === null) return reached('backed-up', { rotation: { base: null } })
-  const rows = await passage.versions()
-  const labelled = rows.find(row => row.label === 'current')
-  const known = labelled?.version === current.version ? labelled : undefined
-  const number = known?.number ?? (await passage.reserve())
+  const labelled = (await passage.versions()).find(row => row.label === 'current')
+  const known = current !== null && labelled?.version === current.version ? labelled : undefined
   const versions: VersionPatch[] = []
-  // written behind the broker's back: what the ledger called current is not, and the store's word counts
+  // written or deleted behind the broker's back: what the ledger called current is not, and the store's word counts
   if (labelled !== undefined && known === undefined) versions.push({ number: labelled.number, label: null, status: null })
+  if (current === null) {
+    mustNotNeedOne(passage)
+    return reached('backed-up', { rotation: { base: null }, versions })
+  }
+  mustNotBeThere(passage)
+  const number = known?.number ?? (await passage.reserve())
   versions.push({
     number,
     version: current.version,
@@ -84,6 +96,7 @@ export async function generate(passage: Passage): Promise<Move> {
   if (traits.byPerson) return entered(passage)
   const base = await passage.baseValue()
   const value = await nextValue(passage, base)
+  if (base?.equals(value)) throw new BrokerError('precondition_failed', 'the target made the credential that is current now')
   const number = rotation.number ?? (await passage.reserve())
   return reached('generated', {
     rotation: { number },
@@ -111,7 +124,12 @@ async function nextValue(passage: Passage, base: SecretValue | null): Promise<Se
 async function entered(passage: Passage): Promise<Move> {
   const { rotation } = passage
   const row = (await passage.versions()).find(version => version.label === 'pending' && version.rotation === rotation.id)
-  return row === undefined ? waiting('person', null, 'enter the new value') : reached('generated')
+  if (row === undefined) return waiting('person', null, 'enter the new value')
+  const [base, value] = [await passage.baseValue(), await passage.keptValue(row)]
+  if (base === null || value === null || !base.equals(value)) return reached('generated')
+  const again = waiting('person', null, 'enter a new value: the one that was entered is current now')
+  const versions = [{ number: row.number, label: null, fate: 'quarantined' as const }]
+  return { ...again, change: { rotation: { ...again.change.rotation, number: null }, versions } }
 }
 
 /** generated -> staged: the store has seen the value and will take it; where it can, it holds it out of sight. */
@@ -119,13 +137,13 @@ export async function stage(passage: Passage): Promise<Move> {
   const value = await passage.pendingValue()
   mustFit(passage, value)
   if (!passage.target.store.can.has('stages') || passage.traits.completedByApply) return reached('staged')
-  return reached('staged', { rotation: { version: await stageOnce(passage, value) } })
+  return reached('staged', { rotation: { version: await stageOnce(passage, value, 'stage') } })
 }
 
-/** Stages a value; a second attempt is given the version that the first one made. */
-export async function stageOnce(passage: Passage, value: SecretValue): Promise<VersionId> {
-  const store = await passage.store()
-  return (await store.stage(passage.target.path, value, { idempotencyKey: passage.intentKey('stage') })).version
+/** Stages a value, as generated or as its target completed it; a second attempt is given the version that the first one made. */
+export async function stageOnce(passage: Passage, value: SecretValue, intent: 'stage' | 'complete'): Promise<VersionId> {
+  const { version } = await passage.inStore((store, path) => store.stage(path, value, { idempotencyKey: passage.intentKey(intent) }))
+  return version
 }
 
 export function mustFit(passage: Passage, value: SecretValue): void {

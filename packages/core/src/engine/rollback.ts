@@ -1,9 +1,10 @@
 import { BrokerError } from '../error.ts'
 import type { VersionId } from '../name.ts'
 import type { SecretValue } from '../secret-value.ts'
+import type { SecretVersion } from '../store-adapter.ts'
 import type { Move, Passage } from './passage.ts'
 import { event, reached, waiting } from './reached.ts'
-import { endVersion, latestDue } from './retire.ts'
+import { endDue, latestDue, mustNotServe, mustWork, pendingRevocations, serving, toPerson } from './retire.ts'
 
 /** Turns a promoted rotation back, as an operator wished. */
 export function turnBack(): Move {
@@ -16,14 +17,18 @@ export async function rollBack(passage: Passage): Promise<Move> {
 }
 
 async function restoreBase(passage: Passage): Promise<Move> {
-  const { rotation, now, target, traits } = passage
+  const { rotation, target, traits } = passage
   const { base, number } = rotation
   const value = await passage.baseValue()
   if (base === null || value === null || number === null) return refuse('this rotation superseded nothing')
+  const why = await notTurnable(passage, base.number)
+  if (why !== undefined) return refuse(why)
   const made = await passage.pendingValue()
+  await mustBeOurs(passage, value, made)
   const verified = await previousWorks(passage, value, made)
   if (!verified) return refuse('the previous version does not work any more')
   const version = await moveBack(passage, value, made)
+  const now = passage.at
   const graceUntil = new Date(now.getTime() + (rotation.mode === 'compromise' || !traits.grace ? 0 : target.settings.graceMs))
   return reached('rolling-back', {
     versions: [
@@ -41,9 +46,24 @@ async function restoreBase(passage: Passage): Promise<Move> {
       { number: base.number, state: 'cancelled' },
       { number, dueAt: graceUntil },
     ],
-    rotation: { graceUntil, outcome: { ...rotation.outcome, rotation: 'rolled-back', revocation: 'pending' } },
+    rotation: { graceUntil, outcome: { rotation: 'rolled-back', delivery: 'pending', revocation: 'pending' } },
     events: [event('rolling-back', version)],
   })
+}
+
+/** What the ledger knows that keeps a rotation from being turned back. */
+async function notTurnable({ ports, rotation }: Passage, base: number): Promise<string | undefined> {
+  const revocation = (await ports.journal.revocations(rotation.id)).find(row => row.number === base)
+  if (revocation?.state !== 'pending') return 'the previous version is revoked'
+  const current = (await ports.journal.versions(rotation.secretId)).find(row => row.label === 'current')
+  return current === undefined || current.number === rotation.number ? undefined : 'it was written through the broker since'
+}
+
+/** The store has one of the two; with what anyone else wrote there nothing is to be done, at the target neither. */
+async function mustBeOurs(passage: Passage, value: SecretValue, made: SecretValue): Promise<SecretVersion> {
+  const current = await passage.current()
+  if (current?.value.equals(value) || current?.value.equals(made)) return current
+  throw new BrokerError('conflict', `someone else wrote ${passage.target.path} since the promotion; what they wrote stays`)
 }
 
 /** Without an overlap the target is set back first. */
@@ -60,19 +80,19 @@ async function previousWorks(passage: Passage, value: SecretValue, made: SecretV
 }
 
 async function moveBack(passage: Passage, value: SecretValue, made: SecretValue): Promise<VersionId> {
-  const { path, store } = passage.target
+  const { store } = passage.target
   const { base, version } = passage.rotation
-  const current = await passage.current()
-  if (current?.value.equals(value)) return current.version
-  if (base === null || version === null || !current?.value.equals(made)) {
-    throw new BrokerError('conflict', `someone else wrote ${path} since the promotion; what they wrote stays`)
-  }
-  if (store.can.has('stages')) {
-    await (await passage.store()).promote(path, { from: version, to: base.version })
+  const current = await mustBeOurs(passage, value, made)
+  if (current.value.equals(value)) return current.version
+  if (base !== null && version !== null && store.can.has('stages')) {
+    // a revocation that was under way may have withheld it
+    if (store.can.has('enable')) await passage.inStore((at, path) => at.enable(path, base.version))
+    await passage.inStore((at, path) => at.promote(path, { from: version, to: base.version }))
     return base.version
   }
   const condition = store.guarantees.cas ? { ifMatch: current.etag } : {}
-  return (await (await passage.store()).write(path, value, { idempotencyKey: passage.intentKey('rollback'), ...condition })).version
+  const options = { idempotencyKey: passage.intentKey('rollback'), ...condition }
+  return (await passage.inStore((at, path) => at.write(path, value, options))).version
 }
 
 /** The wish cannot be granted: the rotation goes on where it was. */
@@ -87,18 +107,27 @@ export function refuse(why: string): Move {
 }
 
 async function retireMade(passage: Passage): Promise<Move> {
-  const { rotation, now, issuer } = passage
-  const due = (await passage.ports.journal.revocations(rotation.id)).filter(row => row.state === 'pending')
+  const { rotation, now } = passage
+  if (rotation.outcome.delivery !== 'complete') return republish(passage)
+  const due = await pendingRevocations(passage)
   const latest = latestDue(due)
   if (now < latest) return waiting('grace', latest)
-  const rows = await passage.versions()
-  // without an overlap the target has not honoured it since it was set back
-  const ended = issuer?.overlap === 'none'
-  for (const { number } of due) if (!ended) await endVersion(passage, rows, number)
+  await mustNotServe(passage, await passage.pendingValue())
+  await mustWork(passage, await serving(passage))
+  const ended = await endDue(passage, due)
+  if (ended === null) return toPerson
+  const outcome = { ...rotation.outcome, revocation: 'done' as const }
   const change = {
-    versions: due.map(({ number }) => ({ number, label: null, status: null, fate: 'revoked' as const, revokedAt: now })),
-    revocations: due.map(({ number }) => ({ number, state: 'done' as const })),
-    rotation: { finishedAt: now, wakeAt: null, outcome: { ...rotation.outcome, revocation: 'done' as const } },
+    ...ended,
+    events: [event('rolled-back'), ...(ended.events ?? [])],
+    rotation: { finishedAt: now, wakeAt: null, outcome, wish: null },
   }
   return { ...reached('rolled-back', change), rest: { wakeAt: null } }
+}
+
+/** The copies get the version back that is current again: what they have now is to end. */
+async function republish(passage: Passage): Promise<Move> {
+  const delivery = await passage.publish()
+  if (delivery.kind === 'complete') return { change: { rotation: { outcome: { ...passage.rotation.outcome, delivery: 'complete' } } } }
+  throw new BrokerError('unavailable', `${delivery.of - delivery.reached} of ${delivery.of} copies do not have the old version back`)
 }
