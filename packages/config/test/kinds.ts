@@ -34,8 +34,11 @@ export const testKinds: Kinds = {
     load: loaded,
   },
   dotenv: {
-    options: z.strictObject({ file: z.string().min(1), names: z.enum(['same', 'kebab']).default('same') }),
-    readOnly: z.boolean().optional(),
+    options: z.strictObject({
+      file: z.string().min(1),
+      names: z.enum(['same', 'kebab']).default('same'),
+      readOnly: z.boolean().optional(),
+    }),
     keyed: 'none',
     holds: 'text',
     nameOf: (path, options) => ('names' in options && options.names === 'kebab' ? path.toLowerCase().replaceAll('_', '-') : path),
