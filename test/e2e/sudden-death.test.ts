@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { VaultFake } from '../fakes/vault.ts'
 import { Child, freePort, verdictOf } from './child.ts'
 import { Place, until } from './harness.ts'
 
@@ -67,4 +68,28 @@ test('told to stop, it ends in order and lets go of everything', async () => {
   expect(await verdictOf(place)).toBe('ok')
   broker = await Child.start(place, port)
   expect((await broker.ask('GET', `/v1/secrets/${names[0]}`)).status).toBe(200)
+})
+
+test('a request that is under way when it is told to stop gets its answer', { timeout: 60_000 }, async () => {
+  const vault = await VaultFake.start()
+  vault.mount('secret', 2).put('app/slow', { password: 'x' })
+  const other = new Place()
+  const secrets = '[{ path: secret/data/app/slow }]'
+  other.write('keyturn.yaml', `vault: { address: "${vault.url}", auth: { method: token, token: "\${THE_TOKEN}" }, secrets: ${secrets} }\n`)
+  const child = await Child.start(other, await freePort(), { THE_TOKEN: vault.root })
+  try {
+    vault.turn(/^GET \/v1\/secret\/data/, { do: 'slow', ms: 800 })
+    const asked = child.ask('GET', '/v1/secrets/app/slow')
+    await until('the request at the store', () => (vault.seen.some(seen => seen.path.includes('app/slow')) ? true : undefined))
+    const begun = performance.now()
+    const ended = child.stop()
+    expect((await asked).body.fields).toEqual({ password: 'x' })
+    expect(await ended).toBe(0)
+    expect(performance.now() - begun).toBeLessThan(10_000)
+    expect(child.output).toContain('"msg":"stopped"')
+  } finally {
+    await child.kill()
+    await vault.close()
+    other.remove()
+  }
 })

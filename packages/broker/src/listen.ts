@@ -34,9 +34,16 @@ export async function listen(app: App, { host, port }: ListenAddress): Promise<L
   return { address: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`, stop: () => stop(server) }
 }
 
+/** A connection that was busy when the server closed would stay open for the client's next request, which nobody answers. */
+const closeIdleMs = 50
+
 function stop(server: Server): Promise<void> {
   return new Promise(resolve => {
-    server.close(() => resolve())
+    const closing = setInterval(() => server.closeIdleConnections(), closeIdleMs)
+    server.close(() => {
+      clearInterval(closing)
+      resolve()
+    })
     server.closeIdleConnections()
   })
 }

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { AuditLog } from '@keyturn/audit'
 import { type Config, createCalendar, type Kinds } from '@keyturn/config'
 import { BrokerError, type Clock, type FindTarget, type Random, RotationEngine } from '@keyturn/core'
@@ -50,13 +48,13 @@ export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
   const { data } = config.broker
   makePrivateFolder(data)
   mustBePrivate(data)
-  const fresh = !existsSync(join(data, 'ledger.db')) && config.broker.ledger === null
-  const keyring = openKeyring(config.broker, { env: options.env, random, fresh })
   const production = config.environment === 'production'
   const url = config.broker.ledger
   const ledger = await openLedger({ data, clock, random, production, ...(url === null ? {} : { url }) })
   const closers: Array<() => Promise<void>> = [() => ledger.close()]
   try {
+    const fresh = (await ledger.sealed.get(rootRecord)) === null
+    const keyring = openKeyring(config.broker, { env: options.env, random, fresh })
     const meter = new WrapMeter(fileTally(data))
     await meter.ready(keyring.currentId, 2)
     const sealer = new EnvelopeSealer({ keyring, random, store: ledger.id, meter })

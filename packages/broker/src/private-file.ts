@@ -1,12 +1,11 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { BrokerError } from '@keyturn/core'
 
-/** Makes a folder that only its owner may enter, whatever the umask; one that is there is left as it is. */
+/** Makes a folder that only its owner may enter, whatever the umask. One that is there and empty becomes so; one that holds something is left as it is. */
 export function makePrivateFolder(folder: string): void {
-  if (existsSync(folder)) return
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  chmodSync(folder, 0o700)
+  if (readdirSync(folder).length === 0) chmodSync(folder, 0o700)
 }
 
 /** A file that is there whole or not at all, whatever happens, and that only its owner may read. */

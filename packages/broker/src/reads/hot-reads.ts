@@ -1,7 +1,7 @@
 import type { SecretName } from '@keyturn/core'
 import type { Broker } from '../broker.ts'
 import { type Exchange, type HttpContext, named, problem } from '../exchange.ts'
-import { valueAnswer } from './answer.ts'
+import { lists, notModified, valueAnswer } from './answer.ts'
 import type { Material } from './material.ts'
 
 /**
@@ -32,7 +32,7 @@ export class HotReads {
   answer(broker: Broker, context: HttpContext): Promise<Response> | undefined {
     const { incoming } = context.env
     const { authorization, accept, 'if-none-match': condition } = incoming.headers
-    if (condition !== undefined || (accept !== undefined && accept !== '*/*' && accept !== 'application/json')) return undefined
+    if (accept !== undefined && accept !== '*/*' && accept !== 'application/json') return undefined
     const nowMs = broker.turn.nowMs()
     const session = broker.sessions.known(authorization, nowMs)
     const allowed = session?.reads.get(incoming.url ?? '')
@@ -40,7 +40,8 @@ export class HotReads {
     const material = broker.materials.fresh(allowed.name, nowMs)
     if (material === undefined || material.fetch !== allowed.fetch) return undefined
     const { name, field } = allowed
-    const rendering = material.json(field, nowMs)
+    const rendering = material.json(field, nowMs, true)
+    const answer = condition !== undefined && lists(condition, rendering.etag) ? notModified : valueAnswer
     const requestId = broker.requestId()
     const event = {
       principal: session.principal.id,
@@ -54,7 +55,7 @@ export class HotReads {
       source: incoming.socket.remoteAddress ?? null,
     }
     return broker.audit.append(event).then(
-      () => valueAnswer(rendering, requestId),
+      () => answer(rendering, requestId),
       error => problem(named(error), requestId),
     )
   }

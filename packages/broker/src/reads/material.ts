@@ -48,16 +48,17 @@ export class Material {
     this.etag = etagOf(parts.version)
   }
 
-  /** As JSON, whole or one field. `not_found` when there is no such field. */
-  json(field: string | undefined, nowMs: number): Rendering {
-    return this.#rendering(`j${field ?? ''}`, nowMs, () => this.#make(this.document(field), 'application/json'))
+  /** As JSON, whole or one field, straight from its store or kept since. `not_found` when there is no such field. */
+  json(field: string | undefined, nowMs: number, kept = false): Rendering {
+    const key = `${kept ? 'k' : 'j'}${field ?? ''}`
+    return this.#rendering(key, nowMs, () => this.#make(this.document(field), 'application/json', kept))
   }
 
   /** The bytes alone. `invalid_argument` (406) for several fields without the name of one. */
-  plain(field: string | undefined, nowMs: number): Rendering {
-    return this.#rendering(`p${field ?? ''}`, nowMs, () => {
+  plain(field: string | undefined, nowMs: number, kept = false): Rendering {
+    return this.#rendering(`${kept ? 'q' : 'p'}${field ?? ''}`, nowMs, () => {
       const bytes = toPlain(this.parts.value, field)
-      return this.#make(bytes, isUtf8(bytes) ? 'text/plain; charset=utf-8' : 'application/octet-stream')
+      return this.#make(bytes, isUtf8(bytes) ? 'text/plain; charset=utf-8' : 'application/octet-stream', kept)
     })
   }
 
@@ -81,8 +82,9 @@ export class Material {
     return rendering
   }
 
-  #make(body: string | Uint8Array, contentType: string): Rendering {
-    const headers = { 'Content-Type': contentType, ...alwaysSame, ETag: this.etag, Age: '0', 'X-Keyturn-Source': this.parts.source }
+  #make(body: string | Uint8Array, contentType: string, kept: boolean): Rendering {
+    const source = kept ? 'cache' : this.parts.source
+    const headers = { 'Content-Type': contentType, ...alwaysSame, ETag: this.etag, Age: '0', 'X-Keyturn-Source': source }
     return { body, etag: this.etag, headers, age: 0 }
   }
 }

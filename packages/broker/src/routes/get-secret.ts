@@ -26,18 +26,25 @@ function longWay(broker: Broker, context: HttpContext): Promise<Response> {
     asked.action = stage === 'pending' ? 'stage' : 'read'
     const granted = await grant(broker, asked.session.principal, asked.action === 'stage' ? 'stage' : 'read', name)
     const which: Which = version === undefined ? { stage } : { version: version as VersionId } // any text may be an id
-    const material = await readSecret(broker, granted, which)
+    const kept = stage === 'current' && version === undefined ? broker.materials.fresh(name, broker.clock.now().getTime()) : undefined
+    const material = kept ?? (await readSecret(broker, granted, which))
     asked.version = material.parts.version
     const plain = wantsPlain(context.env.incoming.headers.accept)
     if (!plain && version === undefined && stage === 'current') broker.hot.remember(asked, material, field)
-    return answer(broker, context, asked, material, plain)
+    return answer(broker, context, asked, material, { plain, kept: kept !== undefined })
   })
 }
 
-function answer(broker: Broker, context: HttpContext, asked: Exchange, material: Material, plain: boolean): Response {
+function answer(
+  broker: Broker,
+  context: HttpContext,
+  asked: Exchange,
+  material: Material,
+  how: { readonly plain: boolean; readonly kept: boolean },
+): Response {
   const nowMs = broker.clock.now().getTime()
   const field = asked.field ?? undefined
-  const rendering = plain ? material.plain(field, nowMs) : material.json(field, nowMs)
+  const rendering = how.plain ? material.plain(field, nowMs, how.kept) : material.json(field, nowMs, how.kept)
   if (lists(context.env.incoming.headers['if-none-match'], rendering.etag)) return notModified(rendering, asked.requestId)
   return valueAnswer(rendering, asked.requestId)
 }
