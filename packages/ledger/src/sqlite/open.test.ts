@@ -53,10 +53,13 @@ describe('a ledger that another process has open', () => {
     await ledger.close()
   })
 
-  test('shuts out a second opening of the same process too', async () => {
+  test('shuts out a second opening of the same process too, which does not loosen the lock', async () => {
     const data = fresh()
     const ledger = await openLedger({ data, clock, random })
     await refused('conflict', openLedger({ data, clock, random }))
+    const other = await holder(data)
+    expect(other.said).toBe('refused conflict')
+    await other.end()
     await ledger.check()
     await ledger.close()
   })

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, fchmodSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BrokerError, type Clock, type Random } from '@keyturn/core'
 import { SqlLedger } from '../sql/ledger.ts'
@@ -55,21 +55,31 @@ function pidOf(file: string): number | null {
   return Number.isNaN(pid) ? null : pid
 }
 
+/**
+ * A file that is there is never opened here, nor anywhere but by SQLite: to close any descriptor of it gives up all locks that this
+ * process has on it (POSIX; https://sqlite.org/howtocorrupt.html, 2.2).
+ */
 function makeFile(data: string, file: string): void {
   try {
     const made = mkdirSync(data, { recursive: true, mode: 0o700 })
     if (made !== undefined) chmodSync(data, 0o700)
-    const descriptor = openSync(file, 'a', 0o600)
+    makeEmpty(file)
     // SQLite gives its log the mode of the file
-    fchmodSync(descriptor, 0o600)
-    fsyncSync(descriptor)
-    closeSync(descriptor)
+    chmodSync(file, 0o600)
     for (const folder of [data, join(data, '..')]) sync(folder)
   } catch (error) {
     throw new BrokerError('unavailable', `ledger ${file}: the file cannot be made (${codeOf(error)})`, {
       hint: 'the data folder must belong to the user that runs the broker, on a disk with space',
       cause: error,
     })
+  }
+}
+
+function makeEmpty(file: string): void {
+  try {
+    closeSync(openSync(file, 'ax', 0o600))
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
   }
 }
 
