@@ -107,6 +107,24 @@ export const wishChecks: readonly LedgerCheck[] = [
     },
   },
   {
+    title: 'after a value that was refused for good another one can be entered, under a number of its own',
+    run: async ({ ledger }) => {
+      const { rotation, secret, lease } = await holding(ledger, 'a/secret', { strategy: 'external' })
+      const asking = { state: 'backed-up', hold: { kind: 'waiting', for: 'person' }, wakeAt: null } as const
+      await ledger.journal.record(lease, { rotation: asking, release: true })
+      await ledger.journal.enter(rotation.id, () => sealed('refused'))
+      const held = await claim(ledger, rotation)
+      const next = await ledger.journal.reserve(held)
+      const versions = [{ number: 1, label: null, fate: 'quarantined' }] as const
+      await ledger.journal.record(held, { rotation: { ...asking, number: next, quarantined: 1 }, versions, release: true })
+      const again = await ledger.journal.enter(rotation.id, number => sealed(`entered as ${number}`))
+      const [pending, former] = await ledger.journal.versions(secret.id)
+      assert.equal(again.number, pending?.number)
+      assert.deepEqual([pending?.label, opened(pending?.sealed)], ['pending', `entered as ${pending?.number}`])
+      assert.deepEqual([former?.number, former?.fate, opened(former?.sealed)], [1, 'quarantined', 'refused'])
+    },
+  },
+  {
     title: 'a value that cannot be sealed leaves the rotation as it was',
     run: async ({ ledger }) => {
       const { rotation, secret, lease } = await holding(ledger)

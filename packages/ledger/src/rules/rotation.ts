@@ -118,7 +118,7 @@ export function entered(rotation: Rotation, number: number, now: Date): Rotation
 /** Whether a person's value may come in: checked before a number is spent on it. */
 export function mustAwaitValue(rotation: Rotation): void {
   const waits = rotation.hold?.kind === 'waiting' && rotation.hold.for === 'person'
-  if (rotation.state !== 'backed-up' || !waits || rotation.number !== null) throw notInState(rotation, 'it does not wait for a value')
+  if (rotation.state !== 'backed-up' || !waits) throw notInState(rotation, 'it does not wait for a value')
 }
 
 /** Until when this rotation keeps another away: the latest promise among the versions in grace. */
