@@ -83,6 +83,17 @@ test('a strategy that is not built is refused before anything happens', async ()
   expect([refused.status, refused.body.code]).toEqual([501, 'unsupported'])
 })
 
+test('what is not there is told from what is never rotated', async () => {
+  await broker.ask('PUT', '/v1/secrets/demo/plain', { body: { value: 'x' } })
+  const rotate = async (name: string) => (await broker.ask('POST', `/admin/v1/secrets/rotate/${encodeURIComponent(name)}`)).status
+  expect([await rotate('demo/plain'), await rotate('demo/absent')]).toEqual([501, 404])
+  expect((await broker.ask('POST', '/admin/v1/secrets/rollback/demo%2Fabsent')).status).toBe(404)
+  expect((await broker.ask('POST', '/admin/v1/secrets/rollback/demo%2Fplain')).status).toBe(409)
+  expect((await broker.ask('POST', '/admin/v1/secrets/rotate', { body: { names: ['demo/absent'] } })).status).toBe(404)
+  expect((await broker.ask('GET', '/admin/v1/secrets/rotation-status/op_none')).status).toBe(404)
+  expect(await rowOf('demo/absent')).toBeUndefined()
+})
+
 test('a selector shows its plan, and rotates what it names', async () => {
   const plan = await broker.ask('POST', '/admin/v1/secrets/rotate', { body: { group: 'tokens', dry_run: true } })
   expect(plan.status).toBe(200)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TokenReviewFake } from '../fakes/token-review.ts'
 import { VaultFake } from '../fakes/vault.ts'
-import { Place, type Running, start } from './harness.ts'
+import { Place, type Running, start, until } from './harness.ts'
 
 const deployment = join(import.meta.dirname, '../../configs/agentaskit')
 const rules = [{ path: 'secret/data/agentaskit/*', capabilities: ['read'] }] as const
@@ -133,6 +133,56 @@ describe('logged in by AppRole', () => {
 
   test('the same secret is served', async () => {
     expect((await broker.ask('GET', '/v1/secrets/agentaskit/api-keys?field=api_key')).body.value).toBe('marker-api')
+  })
+})
+
+describe('one key of a shared path', () => {
+  const place = new Place()
+  let broker: Running
+
+  beforeAll(async () => {
+    vault.mount('team', 2).put('shared', { mine: 'old', theirs: 'marker-of-theirs', big: 'x' })
+    place.write(
+      'keyturn.yaml',
+      `vault: { address: "${vault.url}", auth: { method: token, token: "\${THE_TOKEN}" }, secrets: [{ path: team/data/shared, key: mine }] }
+secrets: { shared: { type: service-token, every: 1d, grace: 1h, cache: 0s } }
+`,
+    )
+    broker = await start(place, { THE_TOKEN: vault.root })
+  })
+  afterAll(async () => {
+    await broker?.stop()
+    place.remove()
+  })
+
+  const stored = async () => {
+    const answer = await fetch(`${vault.url}/v1/team/data/shared`, { headers: { 'x-vault-token': vault.root } })
+    return ((await answer.json()) as { data: { data: Record<string, string> } }).data.data
+  }
+
+  test('is written and rotated, and its neighbours stay as they were', async () => {
+    expect((await broker.ask('GET', '/v1/secrets/shared')).body.fields).toEqual({ mine: 'old' })
+    expect((await broker.ask('PUT', '/v1/secrets/shared', { body: { fields: { mine: 'new' } } })).status).toBe(200)
+    expect(await stored()).toEqual({ mine: 'new', theirs: 'marker-of-theirs', big: 'x' })
+    const previous = await broker.ask('GET', '/v1/secrets/shared?stage=previous')
+    expect(previous.body.fields).toEqual({ mine: 'old' })
+    const rotated = await broker.ask('POST', '/admin/v1/secrets/rotate/shared', { body: { mode: 'compromise' } })
+    expect(rotated.status).toBe(202)
+    const { mine, ...others } = await until('the rotation', async () => {
+      const now = await stored()
+      return now.mine === 'new' ? undefined : now
+    })
+    expect(mine).toMatch(/^[\w-]{43}$/)
+    expect(others).toEqual({ theirs: 'marker-of-theirs', big: 'x' })
+  })
+
+  test('is not written in part, nor beyond what the config names, nor deleted with its neighbours', async () => {
+    for (const fields of [{ mine: 'a', theirs: 'b' }, { theirs: 'b' }]) {
+      expect((await broker.ask('PUT', '/v1/secrets/shared', { body: { fields } })).status).toBe(400)
+    }
+    expect((await broker.ask('PUT', '/v1/secrets/shared', { body: { value: 'a' } })).status).toBe(400)
+    expect((await broker.ask('DELETE', '/v1/secrets/shared')).status).toBe(501)
+    expect((await stored()).theirs).toBe('marker-of-theirs')
   })
 })
 

@@ -54,6 +54,12 @@ async function allowed(broker: Broker, principal: Principal, action: Action, tar
   return (await exists(entry)) ? !ifAbsent : ifAbsent
 }
 
+/** `not_found` for a name that only a store of everything takes, and that neither the ledger nor that store knows. */
+export async function mustExist({ entry, row }: Granted): Promise<void> {
+  if (entry.named || row !== null || (await exists(entry))) return
+  throw absent('there is no such secret')
+}
+
 async function exists(entry: Entry): Promise<boolean> {
   try {
     await entry.section.ask(store => store.read(entry.path))

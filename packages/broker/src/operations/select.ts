@@ -2,7 +2,7 @@ import type { RotateMany } from '@keyturn/api'
 import { BrokerError, isOver, isPromoted, type SecretName, secretName } from '@keyturn/core'
 import type { SecretRow } from '@keyturn/ledger'
 import type { Action, Principal } from '@keyturn/policy'
-import { absent, denied, factsOf, genericType, grant, mayOn } from '../access.ts'
+import { absent, denied, factsOf, genericType, grant, mayOn, mustExist } from '../access.ts'
 import type { Broker } from '../broker.ts'
 import type { Entry } from '../catalog.ts'
 import { neverRotated } from './start.ts'
@@ -42,7 +42,11 @@ export async function select(broker: Broker, principal: Principal, action: Actio
 
 async function named(broker: Broker, principal: Principal, action: Action, names: readonly SecretName[]): Promise<readonly Selected[]> {
   const found: Selected[] = []
-  for (const name of new Set(names)) found.push(await grant(broker, principal, action, name))
+  for (const name of new Set(names)) {
+    const granted = await grant(broker, principal, action, name)
+    await mustExist(granted)
+    found.push(granted)
+  }
   return found
 }
 

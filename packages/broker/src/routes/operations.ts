@@ -2,7 +2,7 @@ import { reasoned, referenceInTarget } from '@keyturn/api'
 import { BrokerError, isOver, type OperationId, type Wish } from '@keyturn/core'
 import type { Operation } from '@keyturn/ledger'
 import type { Principal } from '@keyturn/policy'
-import { denied, factsOf, mayOn } from '../access.ts'
+import { denied, factsOf, mayOn, mustExist } from '../access.ts'
 import { jsonBody } from '../body.ts'
 import type { Broker } from '../broker.ts'
 import { exchange, type HttpContext, json, named } from '../exchange.ts'
@@ -28,8 +28,10 @@ export function rollbackSecret(broker: Broker, context: HttpContext): Promise<Re
   return exchange(broker, context, 'promote', async asked => {
     const reference = referenceInTarget(asked.target, rollbackPrefix)
     asked.secret = 'name' in reference ? reference.name : null
-    const { entry } = await grantReference(broker, asked.session.principal, 'promote', reference)
+    const granted = await grantReference(broker, asked.session.principal, 'promote', reference)
+    const { entry } = granted
     asked.secret = entry.name
+    await mustExist(granted)
     const { bytes, content } = await jsonBody(context, reasoned, true)
     mustBeRecordable(broker)
     return once(broker, context, asked, bytes, async () => {

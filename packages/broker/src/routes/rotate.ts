@@ -1,7 +1,7 @@
 import { rotateMany as manyBody, rotateOne as oneBody, referenceInTarget, type SecretReference } from '@keyturn/api'
 import { BrokerError, type OperationId } from '@keyturn/core'
 import type { Action, Principal } from '@keyturn/policy'
-import { absent, denied, type Granted, grant } from '../access.ts'
+import { absent, denied, type Granted, grant, mustExist } from '../access.ts'
 import { jsonBody } from '../body.ts'
 import type { Broker } from '../broker.ts'
 import { exchange, type HttpContext, json } from '../exchange.ts'
@@ -20,8 +20,10 @@ export function rotateSecret(broker: Broker, context: HttpContext): Promise<Resp
     asked.secret = 'name' in reference ? reference.name : null
     const { bytes, content } = await jsonBody(context, oneBody, true)
     asked.action = actionOf(content.mode)
-    const { entry } = await grantReference(broker, asked.session.principal, actionOf(content.mode), reference)
+    const granted = await grantReference(broker, asked.session.principal, actionOf(content.mode), reference)
+    const { entry } = granted
     asked.secret = entry.name
+    await mustExist(granted)
     mustBeRecordable(broker)
     return once(broker, context, asked, bytes, async () => {
       const wish = { ...content, graceOverrideMs: milliseconds(content.grace_override), trigger: 'manual' as const }
