@@ -7,7 +7,9 @@ interface Entry {
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
-const lock: { readonly packages: Readonly<Record<string, Entry>> } = JSON.parse(readFileSync(join(import.meta.dirname, '../package-lock.json'), 'utf8'))
+const lock: { readonly packages: Readonly<Record<string, Entry>> } = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../package-lock.json'), 'utf8'),
+)
 
 test('the lockfile names no registry', () => {
   const named = Object.entries(lock.packages).filter(([, { resolved = '' }]) => resolved.startsWith('http'))

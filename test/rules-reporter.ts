@@ -5,10 +5,10 @@ import type { Reporter, TestModule } from 'vitest/node'
 
 const table = join(import.meta.dirname, '../docs/rotation-rules.md')
 
-/** The test titles that the table of rules names. */
+/** The test titles that the table of rules names: its second column, below the head. */
 export function titlesOf(markdown: string): readonly string[] {
-  const rows = markdown.split('\n').filter(line => line.startsWith('| ') && !line.startsWith('| Rule |'))
-  return rows.map(line => line.split(' | ')[1]?.replace(/ \|$/, '').trim() ?? '')
+  const cells = markdown.split('\n').flatMap(line => (line.startsWith('|') ? [line.split(/(?<!\\)\|/)[2]?.trim() ?? ''] : []))
+  return cells.slice(cells.findIndex(cell => /^-+$/.test(cell)) + 1)
 }
 
 /** The titles that no passed test bears. */

@@ -50,7 +50,7 @@ function notesOf(secret: SecretConfig, config: Config): readonly string[] {
   else if (!secret.row) notes.push('untyped: readable, not scheduled')
   else if (secret.type === 'generic') notes.push('generic: readable, not scheduled')
   if (!secret.built) notes.push(notBuilt(secret, config))
-  if (secret.strategy === 'external') notes.push("a person's task: keyturn enter")
+  if (secret.strategy === 'external' && secret.built) notes.push("a person's task: keyturn enter")
   if (secret.type === 'tls' && secret.strategy !== null && secret.every === null) notes.push('due before it expires')
   if (secret.makeAtStart) notes.push('made at start where it is absent')
   return notes
