@@ -4,8 +4,8 @@ import { Place, type Running, start, until } from './harness.ts'
 const config = `
 database: {}
 secrets:
-  demo/moving: { type: service-token, every: 3s, grace: 1s, cache: 0s }
-  demo/still: { type: service-token, every: 1d, grace: 2s, cache: 1s }
+  demo/moving: { type: service-token, every: 5s, grace: 3s, cache: 0s }
+  demo/still: { type: service-token, every: 1d, grace: 1h, cache: 1s }
   demo/vendor: { type: api-key }
   demo/signing: { type: jwt, every: 1d, grace: 1h }
 rotation:

@@ -207,3 +207,34 @@ test('a store that is down at start keeps nobody from starting, nor from being r
     place.remove()
   }
 })
+
+test('where the row allows it, the last value stands in for a store that is away, and says so', async () => {
+  const place = new Place()
+  const own = await VaultFake.start()
+  own.mount('secret', 2).put('app/key', { password: 'x' })
+  place.write(
+    'keyturn.yaml',
+    `vault: { address: "${own.url}", auth: { method: token, token: "\${THE_TOKEN}" }, secrets: [{ path: secret/data/app/key }] }
+secrets: { app/key: { cache: 1s, maxStale: 1h } }
+`,
+  )
+  const broker = await start(place, { THE_TOKEN: own.root })
+  try {
+    const read = () => broker.ask('GET', '/v1/secrets/app/key')
+    expect((await read()).headers.get('x-keyturn-source')).toBe('vault')
+    expect((await read()).headers.get('x-keyturn-source')).toBe('cache')
+    own.turn(/^GET \/v1\/secret\/data/, { do: 'drop' })
+    const stale = await until('an answer from memory', async () => {
+      const answer = await read()
+      return answer.headers.get('x-keyturn-stale') === 'true' ? answer : undefined
+    })
+    expect([stale.status, stale.body.fields, stale.headers.get('x-keyturn-source')]).toEqual([200, { password: 'x' }, 'cache'])
+    expect(Number(stale.headers.get('age'))).toBeGreaterThanOrEqual(1)
+    own.turnBack()
+    expect((await read()).headers.get('x-keyturn-stale')).toBeNull()
+  } finally {
+    await broker.stop()
+    await own.close()
+    place.remove()
+  }
+})

@@ -20,6 +20,8 @@ export interface MaterialParts {
   readonly source: string
   /** When the store was asked. */
   readonly readMs: number
+  /** Older than its cache time, because the store is away. */
+  readonly stale?: boolean
 }
 
 type Headers = Readonly<Record<string, string>>
@@ -85,7 +87,7 @@ export class Material {
   #make(body: string | Uint8Array, contentType: string, kept: boolean): Rendering {
     const source = kept ? 'cache' : this.parts.source
     const headers = { 'Content-Type': contentType, ...alwaysSame, ETag: this.etag, Age: '0', 'X-Keyturn-Source': source }
-    return { body, etag: this.etag, headers, age: 0 }
+    return { body, etag: this.etag, headers: this.parts.stale === true ? { ...headers, 'X-Keyturn-Stale': 'true' } : headers, age: 0 }
   }
 }
 

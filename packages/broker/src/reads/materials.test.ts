@@ -1,4 +1,4 @@
-import { SecretValue, secretName, type VersionId } from '@keyturn/core'
+import { BrokerError, SecretValue, secretName, type VersionId } from '@keyturn/core'
 import { beforeEach, expect, test } from 'vitest'
 import type { Granted } from '../access.ts'
 import { Material } from './material.ts'
@@ -21,8 +21,11 @@ beforeEach(() => {
   materials = new Materials(clock)
 })
 
-// only the name and the cache time of what was granted are looked at
-const granted = (cacheMs: number) => ({ entry: { name, config: { cacheMs } } }) as unknown as Granted
+// only the name and the rules of keeping are looked at
+const granted = (cacheMs: number, more: object = {}) =>
+  ({
+    entry: { name, config: { cacheMs, maxStaleMs: null, failClosed: false, strategy: null, grace: { ms: 0 }, ...more } },
+  }) as unknown as Granted
 
 const material = (graceUntilMs: number | null = null) =>
   new Material({
@@ -77,6 +80,39 @@ test('a failure is told to all who waited, and not kept', async () => {
   const both = await Promise.allSettled([materials.current(granted(30_000), failing), materials.current(granted(30_000), failing)])
   expect(both.map(end => end.status)).toEqual(['rejected', 'rejected'])
   expect((await materials.current(granted(30_000), async () => material())).parts.version).toBe('v1')
+})
+
+const away = () => Promise.reject(new BrokerError('unavailable', 'the store is away'))
+
+test.each([
+  ['as long as the row says', { maxStaleMs: 60_000 }, 89_999],
+  ['never, where the row is silent', {}, undefined],
+  ['never, where the row fails closed', { maxStaleMs: 60_000, failClosed: true }, undefined],
+  [
+    'no longer than a grace, where somebody else may rotate it',
+    { maxStaleMs: 60_000, strategy: 'generated', grace: { ms: 40_000 } },
+    39_999,
+  ],
+])('what was kept stands in for a store that is away %s', async (_, rules, lastMs) => {
+  const row = granted(30_000, rules)
+  await materials.current(row, async () => material())
+  nowMs += 30_000
+  if (lastMs !== undefined) {
+    nowMs += lastMs - 30_000
+    const stale = await materials.current(row, away)
+    expect(stale.json(undefined, nowMs).headers).toMatchObject({ 'X-Keyturn-Stale': 'true', Age: String(Math.floor(lastMs / 1000)) })
+    expect(materials.fresh(name, nowMs)).toBeUndefined()
+    await expect(materials.current(row, () => Promise.reject(new BrokerError('not_found', 'gone')))).rejects.toThrow('gone')
+    nowMs += 1
+  }
+  await expect(materials.current(row, away)).rejects.toThrow('the store is away')
+})
+
+test('what was dropped stands in for nothing', async () => {
+  const row = granted(30_000, { maxStaleMs: 60_000 })
+  await materials.current(row, async () => material())
+  materials.drop(name)
+  await expect(materials.current(row, away)).rejects.toThrow('the store is away')
 })
 
 test('an answer tells its age, and its header is what its body says', () => {

@@ -1,11 +1,17 @@
-import type { Clock, SecretName } from '@keyturn/core'
+import type { SecretConfig } from '@keyturn/config'
+import { BrokerError, type Clock, type SecretName } from '@keyturn/core'
 import type { Granted } from '../access.ts'
-import type { Material } from './material.ts'
+import { Material } from './material.ts'
 
 interface Kept {
   readonly material: Material
   readonly untilMs: number
+  /** Until when it may stand in for a store that is away. */
+  readonly staleUntilMs: number
 }
+
+/** What a row says of keeping its values. */
+type CacheRules = Pick<SecretConfig, 'cacheMs' | 'maxStaleMs' | 'failClosed' | 'strategy' | 'grace'>
 
 const keptMax = 10_000
 
@@ -40,8 +46,12 @@ export class Materials {
     try {
       const material = await asked
       // what was dropped on its way is old news to somebody
-      if (this.#coming.get(name) === asked) this.#keep(name, material, config.cacheMs)
+      if (this.#coming.get(name) === asked) this.#keep(material, config)
       return material
+    } catch (error) {
+      const stale = this.#stale(name, error)
+      if (stale === undefined) throw error
+      return stale
     } finally {
       if (this.#coming.get(name) === asked) this.#coming.delete(name)
     }
@@ -57,11 +67,24 @@ export class Materials {
     this.#coming.clear()
   }
 
-  #keep(name: SecretName, material: Material, cacheMs: number): void {
+  /** What was kept before, when its store is away and the row allows it. */
+  #stale(name: SecretName, error: unknown): Material | undefined {
+    const kept = this.#kept.get(name)
+    const away = error instanceof BrokerError && (error.code === 'unavailable' || error.code === 'throttled')
+    if (!away || kept === undefined || this.#clock.now().getTime() >= kept.staleUntilMs) return undefined
+    return new Material({ ...kept.material.parts, source: 'cache', stale: true })
+  }
+
+  #keep(material: Material, { cacheMs, maxStaleMs, failClosed, strategy, grace }: CacheRules): void {
     if (cacheMs === 0) return
+    const { name, readMs } = material.parts
     // the answer tells the end of a grace, and must not outlive it
-    const graceMs = material.parts.grace?.until.getTime() ?? Number.POSITIVE_INFINITY
+    const toldMs = material.parts.grace?.until.getTime() ?? Number.POSITIVE_INFINITY
+    const untilMs = Math.min(readMs + cacheMs, toldMs)
+    // another broker may rotate it in the next moment: what is read now is good for a grace, whatever happens
+    const goodMs = strategy === null ? Number.POSITIVE_INFINITY : readMs + grace.ms
+    const staleUntilMs = failClosed || maxStaleMs === null ? untilMs : Math.min(untilMs + maxStaleMs, toldMs, goodMs)
     if (this.#kept.size >= keptMax) this.#kept.clear()
-    this.#kept.set(name, { material, untilMs: Math.min(material.parts.readMs + cacheMs, graceMs) })
+    this.#kept.set(name, { material, untilMs, staleUntilMs })
   }
 }
