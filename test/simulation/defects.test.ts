@@ -2,6 +2,7 @@ import { type MemoryShape, memoryShapes } from '@keyturn/conformance'
 import { type Rotation, SecretValue, type StorePath, type VersionId } from '@keyturn/core'
 import { expect, test } from 'vitest'
 import { fieldOf, type SimulatedTarget, TargetError } from './target.ts'
+import type { Console } from './targets.ts'
 import { World, type WorldOptions } from './world.ts'
 
 const minuteMs = 60_000
@@ -228,6 +229,25 @@ test('a person who enters the value that is current now is asked again', async (
   const ended = await world.run(rotation)
   expect(ended.state).toBe('done')
   expect(target.accepts(world.current() as SecretValue)).toBe(true)
+})
+
+test('a person who enters a value while a worker looks for one enters it once', async () => {
+  const { world, rotation, target } = await begun({ strategy: 'external' })
+  const engine = world.engine()
+  await engine.runOne({ holder: 'test' })
+  await world.ledger.journal.wish(rotation.id, null)
+  const enter = () => {
+    const value = (target as Console).create()
+    return world.ledger.journal.enter(rotation.id, number => ({
+      kekId: 'k1',
+      payload: value.encode(),
+      wrap: Buffer.from(`${world.secret.id}/${number}/pending`),
+    }))
+  }
+  after(world, 'journal.versions', async () => void (await enter()))
+  await engine.runOne({ holder: 'test' })
+  await expect(enter()).rejects.toMatchObject({ code: 'conflict' })
+  expect((await world.run(rotation)).state).toBe('done')
 })
 
 test('a target that mints the credential it already has is no reason to end it', async () => {

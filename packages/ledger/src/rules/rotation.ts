@@ -51,7 +51,9 @@ export function stepped(rotation: Rotation, patch: NonNullable<Change['rotation'
   const after: Rotation = { ...rotation, ...patch }
   const stateAt = after.state === rotation.state ? after.stateAt : now
   if (isOver(after.state)) return { ...after, stateAt, finishedAt: now, wakeAt: null }
-  return { ...after, stateAt, ...(woken && patch.wakeAt !== undefined ? { wakeAt: now } : {}) }
+  if (!woken || patch.wakeAt === undefined) return { ...after, stateAt }
+  // what it says it waits for may be what has come
+  return { ...after, stateAt, wakeAt: now, hold: after.hold?.kind === 'waiting' ? null : after.hold }
 }
 
 /** A rotation not yet promoted, taken over by a compromise: nothing it waits for holds it back. */
