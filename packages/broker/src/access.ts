@@ -75,12 +75,14 @@ export function grantBroker(broker: Broker, principal: Principal, action: Action
   if (!broker.policy.decide(principal, action, { name: null }).allowed) throw denied(action)
 }
 
+/** The refusal of the policy, in the same words for every name. */
 export function denied(action: Action): BrokerError {
   return new BrokerError('permission_denied', `not allowed: no rule gives ${action} here`, {
     hint: 'ask who keeps the roles of this broker; keyturn doctor NAME tells operators more',
   })
 }
 
+/** What somebody who has the right is told of what is not there. */
 export function absent(why: string): BrokerError {
   return new BrokerError('not_found', why, { hint: 'look at the name again: keyturn list shows those that you may see' })
 }

@@ -42,6 +42,7 @@ const acts: { readonly [Name in keyof typeof routes]: Act } = {
 /** Routes without a caller and without a record; a test holds the router to this list. */
 export const unaudited: readonly (keyof typeof routes)[] = ['getHealth', 'getReadiness', 'getOpenApi']
 
+/** The HTTP face of a broker, as a server takes it. */
 export type App = OpenAPIHono<{ Bindings: HttpBindings }>
 
 /**
@@ -55,6 +56,7 @@ export function makeApp(broker: Broker): App {
     app.openAPIRegistry.registerPath(route)
     app.on(route.method.toUpperCase(), patternOf(route.path), context => act(broker, context))
   }
+  // Hono's own type of this handler forgets the bindings of its app
   app.notFound(context => refuseUnknown(broker, context as HttpContext, methodsOf(context.req.path)))
   app.onError((error, context) => {
     const requestId = broker.requestId()

@@ -57,6 +57,7 @@ async function bodyBytes(incoming: IncomingMessage): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
   try {
+    // without an encoding, a stream of Node gives bytes
     for await (const chunk of incoming as AsyncIterable<Uint8Array>) {
       length += chunk.byteLength
       if (length > limits.bodyBytesMax) throw tooLarge()

@@ -21,6 +21,7 @@ export type OpenStore = (section: NamedSection, needs: StoreNeeds) => Promise<St
  * the part of an adapter that loads no SDK, the rest comes with `load`.
  */
 export async function kinds(): Promise<Kinds<OpenStore>> {
+  // the config gives `open` and `nameOf` what the kind's own schema made of a section: the casts below name its type again
   const [vault, dotenv, database] = await Promise.all([
     import('@keyturn/adapter-vault/options'),
     import('@keyturn/adapter-dotenv/options'),
@@ -29,7 +30,6 @@ export async function kinds(): Promise<Kinds<OpenStore>> {
   return {
     vault: {
       options: vault.options,
-      // each kind is given what its own schema made
       nameOf: (path, options) => vault.nameOf(path, options as Parameters<typeof vault.nameOf>[1]),
       load: async () => {
         const { open } = await import('@keyturn/adapter-vault')

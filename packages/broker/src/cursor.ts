@@ -13,6 +13,7 @@ export function afterCursor(key: DerivedKey, list: string, cursor: string): Secr
   const [body = '', mac = ''] = cursor.split('.')
   const given = Buffer.from(mac, 'base64url')
   const expected = macOf(key, list, body)
+  // nobody but `cursorAfter` makes this mac, and it was given a name
   if (given.length === expected.length && timingSafeEqual(given, expected)) return Buffer.from(body, 'base64url').toString() as SecretName
   throw new BrokerError('invalid_argument', 'the cursor is none of this list', { hint: 'begin again without a cursor' })
 }

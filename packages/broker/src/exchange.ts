@@ -5,6 +5,7 @@ import type { Context } from 'hono'
 import type { Session } from './auth/tokens.ts'
 import type { Broker } from './broker.ts'
 
+/** A request as routes get it, with Node's own objects behind it. */
 export type HttpContext = Context<{ Bindings: HttpBindings }>
 
 /** One request: what the audit will say of it. The parts fill as they become known. */
@@ -70,6 +71,7 @@ export async function refuse(broker: Broker, draft: Draft, thrown: unknown): Pro
   }
 }
 
+/** Writes the record of a request; resolves when it is durable. */
 export function record(broker: Broker, draft: Draft, outcome: 'allowed' | 'denied' | 'failed', code: string | null): Promise<void> {
   const { session, action, secret, version, field, requestId, source } = draft
   return broker.audit.append({
@@ -106,6 +108,7 @@ export function problem(error: BrokerError, requestId: string): Response {
   })
 }
 
+/** What every answer says beside its own headers. */
 export const plainHeaders = { 'X-Content-Type-Options': 'nosniff' }
 
 /** An answer that holds no value of a secret, which is not to be stored all the same. */
@@ -133,6 +136,7 @@ function withoutErrors(error: BrokerError): BrokerError {
   return new BrokerError(error.code, error.message, { ...(error.hint === undefined ? {} : { hint: error.hint }), detail })
 }
 
+/** The one refusal for every way to have no valid token. */
 export function unauthenticated(): BrokerError {
   return new BrokerError('unauthenticated', 'no valid token came with the request', {
     hint: 'send Authorization: Bearer <token>; the first token is in admin.token in the data folder of the broker',

@@ -5,6 +5,7 @@ import type { Keyring } from '@keyturn/envelope'
 import { type OpenStore, pathsIn } from './compose.ts'
 import { Section } from './section.ts'
 
+/** What opening the stores of a config takes. */
 export interface SectionParts {
   readonly config: Config
   readonly kinds: Kinds<OpenStore>

@@ -5,6 +5,7 @@ import type { Broker } from '../broker.ts'
 import { writePrivate } from '../private-file.ts'
 import { issueToken } from './issue.ts'
 
+/** Where the first admin token is left, in the data folder. */
 export const tokenFile = 'admin.token'
 
 /** At the first start there is nobody who could make a token: one of the role `admin` is made and left in the data folder, for its owner alone. Answers where. */

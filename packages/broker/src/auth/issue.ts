@@ -3,6 +3,7 @@ import type { TokenRow } from '@keyturn/ledger'
 import type { Broker } from '../broker.ts'
 import { makeToken, tokenMac } from './token.ts'
 
+/** A token that somebody wants. */
 export interface TokenWish {
   readonly role: string
   /** null: until it is revoked. */

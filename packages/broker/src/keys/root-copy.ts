@@ -33,6 +33,7 @@ export function leaveRootCopy(data: string, { ledger, sealed }: RootCopy): void 
 export function readRootCopy(data: string): RootCopy {
   const path = join(data, file)
   if (!existsSync(path)) throw new BrokerError('not_found', `${path} is missing`, { hint: 'keyturn serve makes it at its first start' })
+  // written by `leaveRootCopy`; what is missing is refused below
   const { ledger, kekId, payload, wrap } = JSON.parse(readFileSync(path, 'utf8')) as Readonly<Record<string, string>>
   if (ledger === undefined || kekId === undefined || payload === undefined || wrap === undefined) {
     throw new BrokerError('corrupt', `${path} does not parse`, { hint: 'start the broker: it writes it anew' })

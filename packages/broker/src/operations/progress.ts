@@ -80,10 +80,12 @@ export function waitingFor({ hold }: Rotation): string | null {
   return hold?.kind === 'needs-attention' ? `a person: ${hold.why}` : null
 }
 
+/** What went wrong last, as the wire has it. */
 export function failureOf({ error }: Rotation): { code: string; detail: string } | null {
   return error === null ? null : { code: error.code, detail: error.message }
 }
 
+/** The words that `rotation/status` has for a secret. */
 export type RowState = 'due' | 'running' | 'waiting' | 'in_grace' | 'failed' | 'needs_attention' | 'scheduled' | 'unscheduled'
 
 /** The word for a secret in `rotation/status`. */

@@ -3,6 +3,7 @@ import type { Broker } from '../broker.ts'
 import type { Entry } from '../catalog.ts'
 import { named } from '../exchange.ts'
 
+/** How somebody, or the schedule, wants secrets rotated. */
 export interface RotateWish {
   readonly reason: string
   readonly mode: 'normal' | 'compromise'

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { toPlain, toWire } from '@keyturn/api'
 import type { SecretName, SecretValue, VersionId } from '@keyturn/core'
 
+/** What a version is to its readers; `older`: asked for by its id, neither current nor in grace. */
 export type Stage = 'current' | 'previous' | 'pending' | 'older'
 
 /** Everything that an answer about one version is made of. */

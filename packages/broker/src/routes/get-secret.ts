@@ -9,6 +9,7 @@ import { lists, notModified, valueAnswer } from '../reads/answer.ts'
 import type { Material } from '../reads/material.ts'
 import { readSecret, type Which } from '../reads/read.ts'
 
+/** What stands before a name. */
 export const secretsPrefix = '/v1/secrets/'
 
 /** `GET /v1/secrets/{name}`, every form of it. What was asked for in the plainest form is remembered for `HotReads`. */

@@ -6,7 +6,7 @@ import { collect, type Entry } from '../catalog.ts'
 import { exchange, type HttpContext, json } from '../exchange.ts'
 import { current } from '../writes/write.ts'
 
-export const versionsPrefix = '/v1/versions/'
+const versionsPrefix = '/v1/versions/'
 
 /** `GET /v1/versions/{name}`: what the store still has, and what the ledger knows beside it; newest first, never a value. */
 export function getVersions(broker: Broker, context: HttpContext): Promise<Response> {

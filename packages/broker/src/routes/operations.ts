@@ -11,9 +11,9 @@ import { operationView } from '../operations/progress.ts'
 import { accepted, grantReference } from './rotate.ts'
 import { mustBeRecordable } from './write-secret.ts'
 
-export const operationPrefix = '/admin/v1/secrets/rotation-status/'
-export const rollbackPrefix = '/admin/v1/secrets/rollback/'
-export const opsPrefix = '/admin/v1/ops/'
+const operationPrefix = '/admin/v1/secrets/rotation-status/'
+const rollbackPrefix = '/admin/v1/secrets/rollback/'
+const opsPrefix = '/admin/v1/ops/'
 
 /** `GET /admin/v1/secrets/rotation-status/{op_id}`: for who may rotate one of its names. */
 export function getOperation(broker: Broker, context: HttpContext): Promise<Response> {

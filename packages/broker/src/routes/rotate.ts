@@ -10,7 +10,7 @@ import { planOf, select } from '../operations/select.ts'
 import { rotateMany, rotateOne } from '../operations/start.ts'
 import { mustBeRecordable } from './write-secret.ts'
 
-export const rotatePrefix = '/admin/v1/secrets/rotate/'
+const rotatePrefix = '/admin/v1/secrets/rotate/'
 const statusPrefix = '/admin/v1/secrets/rotation-status/'
 
 /** `POST /admin/v1/secrets/rotate/{secret_id}` */
@@ -55,6 +55,7 @@ export function rotateSecrets(broker: Broker, context: HttpContext): Promise<Res
   })
 }
 
+/** The answer of every long act: where to look. */
 export function accepted(op: OperationId): Answer {
   return { status: 202, body: { op_id: op, status_url: `${statusPrefix}${op}` } }
 }

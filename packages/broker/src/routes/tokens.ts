@@ -9,7 +9,7 @@ import { exchange, type HttpContext, json, plainHeaders } from '../exchange.ts'
 import { once } from '../idempotency.ts'
 import { mustBeRecordable } from './write-secret.ts'
 
-export const tokensPath = '/admin/v1/tokens'
+const tokensPath = '/admin/v1/tokens'
 
 /** `GET /admin/v1/tokens` */
 export function listTokens(broker: Broker, context: HttpContext): Promise<Response> {

@@ -25,6 +25,7 @@ export function conditionOf(headers: {
   return { ifMatch, ifNoneMatch }
 }
 
+/** Whether anything is demanded at all. */
 export const isConditional = ({ ifMatch, ifNoneMatch }: Condition): boolean => ifMatch !== undefined || ifNoneMatch !== undefined
 
 /** `unsupported` where a store could not keep a condition between our look and our write. */

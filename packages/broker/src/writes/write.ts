@@ -5,6 +5,7 @@ import type { Entry } from '../catalog.ts'
 import { merge } from '../reads/store-read.ts'
 import { type Condition, changed, isConditional, mustBeAble, mustHold } from './condition.ts'
 
+/** A new value, and what it demands of the state before it. */
 export interface WriteRequest {
   readonly value: SecretValue
   readonly condition: Condition
