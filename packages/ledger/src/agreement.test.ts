@@ -28,6 +28,6 @@ test('memory and SQLite answer every sequence of calls alike', async () => {
         await sqlite.ledger.close()
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 60 },
   )
 }, 60_000)

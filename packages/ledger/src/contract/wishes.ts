@@ -125,6 +125,23 @@ export const wishChecks: readonly LedgerCheck[] = [
     },
   },
   {
+    title: 'a value that comes while a holder still says that it waits for one is taken once, and looked at',
+    run: async ({ ledger }) => {
+      const { rotation, lease } = await holding(ledger, 'a/secret', { strategy: 'external' })
+      const asking = { state: 'backed-up', hold: { kind: 'waiting', for: 'person' }, wakeAt: null } as const
+      await ledger.journal.record(lease, { rotation: asking, release: true })
+      await ledger.journal.wish(rotation.id, null)
+      const held = await claim(ledger, rotation)
+      await ledger.journal.enter(rotation.id, number => sealed(`entered as ${number}`))
+      await ledger.journal.record(held, { rotation: asking, release: true })
+      await refused(
+        'conflict',
+        ledger.journal.enter(rotation.id, () => sealed('twice')),
+      )
+      assert.equal((await claim(ledger, rotation)).rotation.number, 1)
+    },
+  },
+  {
     title: 'a value that cannot be sealed leaves the rotation as it was',
     run: async ({ ledger }) => {
       const { rotation, secret, lease } = await holding(ledger)
