@@ -8,6 +8,9 @@ const slotsMax = 8
 /** The shortest pause between two looks: what is overdue and cannot be taken must not keep the processor busy. */
 const pauseMinMs = 100
 const retryMs = 15_000
+/** How long a superseded value can be restored after its end: 30 days. */
+const backupMs = 30 * 24 * 3_600_000
+const forgetEveryMs = 3_600_000
 
 /**
  * Rotates what is due, in the process of the broker. It sleeps until the next deadline of the ledger, `scanMs` at most, or until it is woken.
@@ -23,6 +26,7 @@ export class Worker {
   readonly #besides = new Map<string, Promise<void>>()
   #unaligned: readonly Entry[]
   #alignAgainMs = 0
+  #forgetAgainMs = 0
   #loop: Promise<void> | null = null
   #woken = false
   #rouse: () => void = () => undefined
@@ -72,6 +76,7 @@ export class Worker {
       await this.#try('due', () => openDue(this.#broker))
       this.#fill()
       await this.#try('outbox', () => this.#carrier.carry())
+      this.#beside('forget', () => this.#forget())
       await this.#sleep()
     }
   }
@@ -90,6 +95,15 @@ export class Worker {
     } catch (error) {
       this.#broker.log.error({ what, code: named(error).code }, 'the worker could not do a part of its round')
     }
+  }
+
+  /** Superseded values are kept in the journal as a backup, and then no longer. */
+  async #forget(): Promise<void> {
+    const { clock, ledger, log } = this.#broker
+    if (clock.now().getTime() < this.#forgetAgainMs) return
+    this.#forgetAgainMs = clock.now().getTime() + forgetEveryMs
+    const dropped = await ledger.secrets.forget(new Date((await ledger.now()).getTime() - backupMs))
+    if (dropped > 0) log.info({ dropped }, 'backups of superseded values are over')
   }
 
   #mustAlign(): boolean {

@@ -17,6 +17,16 @@ const never = async () => {}
 
 const mutants: readonly Mutant[] = [
   {
+    fault: 'backups are never forgotten',
+    caughtBy: 'a backup is forgotten when its time is over, and nothing that somebody may still need',
+    plant: () => ({ secrets: { forget: async () => 0 } }),
+  },
+  {
+    fault: 'a revoked value is forgotten before its time',
+    caughtBy: 'a revoked version keeps its backup for as long as was asked, an encryption key and a quarantined value for ever',
+    plant: ({ secrets }) => ({ secrets: { forget: before => secrets.forget(new Date(before.getTime() + 60_000)) } }),
+  },
+  {
     fault: 'an older epoch may record',
     caughtBy: 'a holder under an older epoch affects nothing',
     plant: ({ journal }) => {

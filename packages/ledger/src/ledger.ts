@@ -70,6 +70,11 @@ export interface Secrets {
     intent: WriteIntent,
     made: { readonly version: VersionId; readonly graceUntil: Date | null; readonly nextRotationAt: Date | null } | null,
   ): Promise<void>
+  /**
+   * Drops sealed values that are kept as a backup only: of versions that were revoked, or whose grace ended, before this time. What an
+   * open rotation or an encryption key needs stays, and so does everything in quarantine. Answers with how many were dropped.
+   */
+  forget(before: Date): Promise<number>
   /** Writes that began and never ended (the process died): to be settled by looking at the store. */
   unfinishedWrites(): Promise<readonly WriteIntent[]>
 }

@@ -12,6 +12,7 @@ import {
   promoting,
   refused,
   request,
+  sealed,
   toState,
   versionId,
   writing,
@@ -291,6 +292,52 @@ export const secretChecks: readonly LedgerCheck[] = [
       await refused('conflict', ledger.journal.open(request(secret)))
       await ledger.journal.open(request(secret, { mode: 'compromise' }))
       await ledger.secrets.endWrite(intent, null)
+    },
+  },
+  {
+    title: 'a backup is forgotten when its time is over, and nothing that somebody may still need',
+    run: async ({ ledger, advance }) => {
+      const secret = await ledger.secrets.ensure(named('a'))
+      const write = async (key: string, before: string, made: string, graceUntil: Date | null) =>
+        ledger.secrets.endWrite(await writing(ledger, secret, key, before), { version: versionId(made), graceUntil, nextRotationAt: null })
+      const kept = async () => (await ledger.journal.versions(secret.id)).filter(row => row.sealed !== null).map(row => row.version)
+      const now = await ledger.now()
+      await write('w1', 'v1', 'v2', new Date(now.getTime() + minute))
+      await write('w2', 'v2', 'v3', new Date(now.getTime() + 3 * hour))
+      assert.deepEqual(await kept(), ['v2', 'v1'])
+      assert.equal(await ledger.secrets.forget(await ledger.now()), 0)
+      await advance(hour)
+      const rotation = await ledger.journal.open(request(secret))
+      assert.equal(await ledger.secrets.forget(await ledger.now()), 0)
+      const lease = await claim(ledger, rotation)
+      await ledger.journal.record(lease, { rotation: { state: 'aborted', finishedAt: await ledger.now(), wakeAt: null } })
+      assert.equal(await ledger.secrets.forget(await ledger.now()), 1)
+      assert.deepEqual(await kept(), ['v2'])
+      assert.equal(await ledger.secrets.forget(await ledger.now()), 0)
+    },
+  },
+  {
+    title: 'a revoked version keeps its backup for as long as was asked, an encryption key and a quarantined value for ever',
+    run: async ({ ledger, advance }) => {
+      const { lease } = await holding(ledger)
+      const at = await ledger.now()
+      const before = { sealed: sealed('kept'), sealedAs: 'previous' as const }
+      await ledger.journal.record(lease, {
+        versions: [
+          { number: 11, fate: 'revoked', revokedAt: at, ...before },
+          { number: 12, status: 'decrypt-only', label: 'previous', graceUntil: at, ...before },
+          { number: 13, fate: 'quarantined', ...before },
+        ],
+        rotation: { state: 'done', finishedAt: at, wakeAt: null },
+      })
+      await advance(hour)
+      assert.equal(await ledger.secrets.forget(at), 0)
+      assert.equal(await ledger.secrets.forget(await ledger.now()), 1)
+      const rows = await ledger.journal.versions(lease.rotation.secretId)
+      assert.deepEqual(
+        rows.filter(row => row.sealed !== null).map(row => row.number),
+        [13, 12],
+      )
     },
   },
   {

@@ -1,4 +1,4 @@
-import { isPromoted, type Rotation, type SecretId, type SecretName } from '@keyturn/core'
+import { isPromoted, type LedgerVersion, type Rotation, type SecretId, type SecretName } from '@keyturn/core'
 import { newSecretId } from '../identifier.ts'
 import type { PendingWrite, SecretRow, Secrets, WriteIntent } from '../ledger.ts'
 import { copy } from '../rules/copy.ts'
@@ -118,6 +118,20 @@ export class MemorySecrets implements Secrets {
     state.writes.delete(secretId)
   }
 
+  async forget(before: Date): Promise<number> {
+    const state = this.#state
+    const idle = [...state.secrets.keys()].filter(id => !state.open.has(id))
+    const dropped = idle.map(id => {
+      const rows = state.versionsOf(id).filter(row => isBackupOnly(row, before))
+      state.putVersions(
+        id,
+        rows.map(row => ({ ...row, sealed: null, sealedAs: null })),
+      )
+      return rows.length
+    })
+    return dropped.reduce((sum, count) => sum + count, 0)
+  }
+
   async unfinishedWrites(): Promise<readonly WriteIntent[]> {
     const { writes, incarnation, clock } = this.#state
     const settles = clock.now().getTime() - writeSettlesAfterMs
@@ -137,4 +151,9 @@ export class MemorySecrets implements Secrets {
 /** The order of databases with binary collation: by the bytes of UTF-8. */
 function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
+
+function isBackupOnly({ sealed, status, label, revokedAt, graceUntil }: LedgerVersion, before: Date): boolean {
+  if (sealed === null || status === 'decrypt-only') return false
+  return (revokedAt !== null && revokedAt < before) || (label === 'previous' && graceUntil !== null && graceUntil < before)
 }

@@ -90,6 +90,18 @@ export class SqlSecrets implements Secrets {
     return this.#sql.transaction(tx => endWrite(tx, intent, made))
   }
 
+  forget(before: Date): Promise<number> {
+    return this.#sql.transaction(tx =>
+      tx.change(
+        `update versions set kek_id = null, payload = null, wrap = null, sealed_as = null
+         where sealed_as is not null and (status is null or status <> 'decrypt-only')
+         and (revoked_at < $1 or (label = 'previous' and grace_until < $1))
+         and secret_id not in (select secret_id from rotations where finished_at is null)`,
+        [ms(before)],
+      ),
+    )
+  }
+
   unfinishedWrites(): Promise<readonly WriteIntent[]> {
     return this.#sql.transaction(tx => unfinishedWrites(tx, this.#incarnation))
   }
