@@ -47,8 +47,7 @@ export class SecretValue {
     if (entries.length === 0) throw new BrokerError('invalid_argument', 'a value needs at least one field')
     const map = new Map<string, Field>()
     for (const [name, input] of entries) {
-      if (name === '' || !name.isWellFormed()) throw new BrokerError('invalid_argument', 'a field needs a name of valid text')
-      map.set(name, toField(input, `field ${JSON.stringify(name)}`))
+      map.set(mustBeName(name), toField(input, `field ${JSON.stringify(name)}`))
     }
     return new SecretValue({ fields: map })
   }
@@ -58,7 +57,9 @@ export class SecretValue {
     try {
       const shape = JSON.parse(decoder.decode(encoded)) as EncodedField | { f: Record<string, EncodedField> }
       if (!('f' in shape)) return new SecretValue({ field: decodeField(shape) })
-      return new SecretValue({ fields: new Map(Object.entries(shape.f).map(([name, field]) => [name, decodeField(field)])) })
+      const entries = Object.entries(shape.f)
+      if (entries.length === 0) throw new BrokerError('corrupt', 'a set of no fields')
+      return new SecretValue({ fields: new Map(entries.map(([name, field]) => [mustBeName(name), decodeField(field)])) })
     } catch {
       throw new BrokerError('corrupt', 'a sealed value opened but does not parse')
     }
@@ -74,11 +75,11 @@ export class SecretValue {
     return this.#content
   }
 
-  /** A copy with some fields replaced or added; the others stay byte for byte. On one unnamed field: `invalid_argument`. */
+  /** A copy with some fields replaced or added; the others stay byte for byte. On one unnamed field, or with a name or text that `fields` refuses: `invalid_argument`. */
   with(fields: Readonly<Record<string, FieldInput>>): SecretValue {
     if (!('fields' in this.#content)) throw new BrokerError('invalid_argument', 'the value is one unnamed field; it has no fields to set')
     const map = new Map(this.#content.fields)
-    for (const [name, input] of Object.entries(fields)) map.set(name, toField(input, `field ${JSON.stringify(name)}`))
+    for (const [name, input] of Object.entries(fields)) map.set(mustBeName(name), toField(input, `field ${JSON.stringify(name)}`))
     return new SecretValue({ fields: map })
   }
 
@@ -118,21 +119,28 @@ function encodeField(field: Field): EncodedField {
 }
 
 function decodeField(field: EncodedField): Field {
-  if ('t' in field) return { form: 'text', bytes: Buffer.from(field.t) }
-  if ('j' in field) return { form: 'json', bytes: Buffer.from(field.j) }
+  if ('t' in field) return { form: 'text', bytes: utf8(field.t, 'text') }
+  if ('j' in field) return { form: 'json', bytes: utf8(field.j, 'source') }
   return { form: 'bytes', bytes: Buffer.from(field.b, 'base64') }
 }
 
 function toField(input: FieldInput, what: string): Field {
-  if (typeof input === 'string') {
-    if (!input.isWellFormed()) throw new BrokerError('invalid_argument', `${what} has a lone surrogate, which is no valid text`)
-    return { form: 'text', bytes: Buffer.from(input) }
-  }
+  if (typeof input === 'string') return { form: 'text', bytes: utf8(input, what) }
   if (input instanceof Uint8Array) {
     const bytes = Buffer.from(input)
     return { form: isUtf8(bytes) ? 'text' : 'bytes', bytes }
   }
-  return { form: 'json', bytes: Buffer.from(input.json) }
+  return { form: 'json', bytes: utf8(input.json, what) }
+}
+
+function mustBeName(name: string): string {
+  if (name === '' || !name.isWellFormed()) throw new BrokerError('invalid_argument', 'a field needs a name of valid text')
+  return name
+}
+
+function utf8(text: string, what: string): Uint8Array {
+  if (!text.isWellFormed()) throw new BrokerError('invalid_argument', `${what} has a lone surrogate, which is no valid text`)
+  return Buffer.from(text)
 }
 
 function isUtf8(bytes: Uint8Array): boolean {
