@@ -8,7 +8,7 @@ const canary = 'hunter2-canary'
 const values: readonly (readonly [string, SecretValue])[] = [
   ['text', SecretValue.text(canary)],
   ['bytes', SecretValue.bytes(Buffer.from([0xff, ...Buffer.from(canary)]))],
-  ['fields', SecretValue.fields({ [`name`]: canary, number: { json: `"${canary}"` } })],
+  ['fields', SecretValue.fields({ name: canary, number: { json: `"${canary}"` } })],
 ]
 
 describe.each(values)('a value of %s', (_, value) => {

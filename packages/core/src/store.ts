@@ -194,7 +194,10 @@ export class Store {
     const detail = { store: this.name, kind: this.kind, operation }
     const named = (code: ErrorCode) => (code === 'outcome_unknown' && effect === 'read' ? 'unavailable' : code)
     // an adapter that names its own error keeps its words; whose error it is stays the same
-    if (cause instanceof BrokerError) return cause.detail?.store === undefined ? restated(cause, named(cause.code), detail) : cause
+    if (cause instanceof BrokerError) {
+      const isNamed = cause.detail?.store !== undefined
+      return isNamed && named(cause.code) === cause.code ? cause : restated(cause, named(cause.code), isNamed ? {} : detail)
+    }
     const { code, retryAfterMs } = this.#adapter.classify(cause)
     return new BrokerError(named(code), `store ${this.name}: ${operation} of ${path} failed (${named(code)})`, {
       cause,

@@ -7,7 +7,7 @@ export const backoffMaxMs = 900_000
 /** How long to wait after the nth failure in a row (1 is the first): full jitter over a span that doubles from 1 s to 15 minutes. */
 export function backoffMs(failures: number, random: Random): number {
   const span = Math.min(backoffMaxMs, baseMs * 2 ** Math.min(failures - 1, 20))
-  return Math.ceil(fraction(random) * span)
+  return Math.max(1, Math.ceil(fraction(random) * span))
 }
 
 function fraction(random: Random): number {
