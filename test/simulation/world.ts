@@ -24,11 +24,11 @@ import { fieldOf, type SimulatedTarget } from './target.ts'
 import { Console, KeySet, Leaf, OneUser, TwoKeys, TwoPasswords, TwoUsers } from './targets.ts'
 
 const hourMs = 3_600_000
-const path = 'app/credential' as StorePath
+export const path = 'app/credential' as StorePath
 export const name = secretName('app/credential')
 
 /** What a strategy needs of the world: its target and the fields that it renews. */
-const worlds: Readonly<
+export const worlds: Readonly<
   Record<Strategy, { readonly target: (clock: SimulatedClock) => SimulatedTarget | null; readonly renew: readonly string[] | null }>
 > = {
   generated: { target: () => null, renew: null },
@@ -41,9 +41,9 @@ const worlds: Readonly<
   external: { target: () => new Console(), renew: null },
 }
 
-const storeMethods = ['read', 'write', 'examine', 'versions', 'disable', 'enable', 'destroy']
-const issuerMethods = ['preflight', 'draft', 'mint', 'apply', 'probe', 'verify', 'revoke', 'prove']
-const journalMethods = ['claim', 'record', 'reserve', 'versions', 'revocations', 'undelivered']
+export const storeMethods = ['read', 'write', 'examine', 'versions', 'disable', 'enable', 'destroy']
+export const issuerMethods = ['preflight', 'draft', 'mint', 'apply', 'probe', 'verify', 'revoke', 'prove']
+export const journalMethods = ['claim', 'record', 'reserve', 'versions', 'revocations', 'undelivered']
 
 const always: Calendar = { allows: () => ({ open: true, next: null }) }
 
@@ -285,7 +285,7 @@ function open(row: LedgerVersion): SecretValue {
 }
 
 /** Binds a value to its slot without closing it: the simulation looks inside. */
-const plainSealer: Sealer = {
+export const plainSealer: Sealer = {
   seal: (slot, value) => ({ kekId: 'k1', payload: value.encode(), wrap: Buffer.from(`${slot.secretId}/${slot.number}/${slot.kind}`) }),
   open(slot, sealed) {
     if (Buffer.from(sealed.wrap).toString() !== `${slot.secretId}/${slot.number}/${slot.kind}`)

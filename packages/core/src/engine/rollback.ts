@@ -79,7 +79,18 @@ async function previousWorks(passage: Passage, value: SecretValue, made: SecretV
   return true
 }
 
+/** Moves current back. A write that arrived twice is a conflict with itself: only what is looked at tells it from someone else's. */
 async function moveBack(passage: Passage, value: SecretValue, made: SecretValue): Promise<VersionId> {
+  try {
+    return await moveOnce(passage, value, made)
+  } catch (error) {
+    const current = error instanceof BrokerError && error.code === 'conflict' ? await passage.current() : null
+    if (current?.value.equals(value)) return current.version
+    throw error
+  }
+}
+
+async function moveOnce(passage: Passage, value: SecretValue, made: SecretValue): Promise<VersionId> {
   const { store } = passage.target
   const { base, version } = passage.rotation
   const current = await mustBeOurs(passage, value, made)
