@@ -1,12 +1,12 @@
 import { MemoryBackend, openMemoryStore } from '@keyturn/conformance'
 import {
   BrokerError,
-  type EnginePorts,
   isOver,
   type LedgerVersion,
   type Rotation,
   RotationEngine,
   type RotationId,
+  type RotationSettings,
   SecretValue,
   Store,
   type VersionId,
@@ -20,8 +20,9 @@ import { failures } from './faults.ts'
 import { Invariants } from './invariants.ts'
 import { type OutsideCall, Process, Switchboard } from './processes.ts'
 import { SeededRandom } from './random.ts'
+import { fieldsLike, mustBeConflict, requestFor, settingsFor, settled, standingOf } from './setting.ts'
 import type { SimulatedTarget } from './target.ts'
-import { Console, KeySet } from './targets.ts'
+import { Console } from './targets.ts'
 import { issuerMethods, journalMethods, name, path, plainSealer, storeMethods, type WorldOptions, worlds } from './world.ts'
 
 const minuteMs = 60_000
@@ -46,7 +47,7 @@ export class Simulation {
   readonly #ledger: MemoryLedger
   readonly #backend: MemoryBackend
   readonly #target: SimulatedTarget | null
-  readonly #settings: Awaited<ReturnType<EnginePorts['target']>>['settings']
+  readonly #settings: RotationSettings
   readonly #board = new Switchboard()
   readonly #engine: NonNullable<WorldOptions['engine']>
   readonly #first: SecretValue
@@ -74,26 +75,15 @@ export class Simulation {
     const { target, renew } = worlds[cell.strategy]
     this.#target = target(this.clock)
     this.#first = this.#target?.first() ?? SecretValue.text('first')
-    this.#settings = {
-      type: 'generic',
-      everyMs: 30 * 24 * hourMs,
-      graceMs: cell.strategy === 'single-user' ? 0 : hourMs,
-      generate: { bytes: 16, encoding: 'base64url' },
-      renew,
-      rules: { windows: [], freezes: [] },
-      distributeMs: this.#target instanceof KeySet ? this.#target.cacheMs : 0,
-      approval: false,
-    }
+    this.#settings = settingsFor(cell.strategy, this.#target, renew)
     if (this.#target !== null) this.#target.onHonour = value => this.invariants.honour(value, this.#first)
     this.#board.onEffect = () => this.#look()
   }
 
   /** Plays the tape, then lets everything come to its end. Answers with what went wrong, each thing once. */
   async run(tape: Tape): Promise<readonly string[]> {
-    await openMemoryStore(this.#backend).write(path, this.#first, {
-      signal: new AbortController().signal,
-      idempotencyKey: this.#random.uuid(),
-    })
+    const options = { signal: new AbortController().signal, idempotencyKey: this.#random.uuid() }
+    await openMemoryStore(this.#backend).write(path, this.#first, options)
     this.#secret = await this.#ledger.secrets.ensure(name)
     await this.#open('normal')
     for (const decision of tape) {
@@ -147,11 +137,9 @@ export class Simulation {
         for (const { process } of busy) if (process.asleep) process.wake()
         return
       case 'a second':
-        return this.clock.advance(1_000)
       case 'half a minute':
-        return this.clock.advance(31_000)
       case 'an hour':
-        return this.clock.advance(hourMs)
+        return this.clock.advance({ 'a second': 1_000, 'half a minute': 31_000, 'an hour': hourMs }[event])
       case 'wait': {
         const next = await this.#ledger.nextDeadline()
         return next === null ? this.clock.advance(minuteMs) : this.clock.advanceTo(next)
@@ -222,17 +210,7 @@ export class Simulation {
       this.invariants.compromise()
     }
     try {
-      const { id } = await this.#ledger.journal.open({
-        secretId: this.#secret.id,
-        secret: name,
-        strategy: this.#cell.strategy,
-        trigger: 'schedule',
-        mode,
-        reason: 'simulated',
-        graceOverrideMs: null,
-        op: null,
-        approved: false,
-      })
+      const { id } = await this.#ledger.journal.open(requestFor(this.#secret, this.#cell.strategy, mode))
       if (!this.#rotations.includes(id)) this.#rotations.push(id)
     } catch (error) {
       mustBeConflict(error)
@@ -420,21 +398,4 @@ export class Simulation {
   #end(words: string): void {
     this.invariants.broken.push(words)
   }
-}
-
-function fieldsLike(value: SecretValue, text: string): Record<string, string> {
-  return Object.fromEntries((value.fieldNames ?? []).map(field => [field, text]))
-}
-
-function standingOf({ state, hold, error, wish, mode }: Rotation): string {
-  return `${state} ${JSON.stringify({ hold, error, wish, mode })}`
-}
-
-function mustBeConflict(error: unknown): void {
-  if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
-}
-
-/** Lets everything run that waits for nothing outside. */
-function settled(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }
