@@ -31,9 +31,6 @@ const processesMax = 3
 /** Turns in which everything must have come to its end once nothing goes wrong any more. */
 const settleTurns = 400
 
-/** A schedule: each number is one decision of the simulation. */
-export type Tape = Iterable<number>
-
 /**
  * Several broker processes at work on one secret, and everything that can happen to them: a tape decides which outside call goes on and how,
  * who dies or is stopped, what operators wish, what someone writes past the broker, how time passes. When the tape ends nothing goes
@@ -81,7 +78,7 @@ export class Simulation {
   }
 
   /** Plays the tape, then lets everything come to its end. Answers with what went wrong, each thing once. */
-  async run(tape: Tape): Promise<readonly string[]> {
+  async run(tape: Iterable<number>): Promise<readonly string[]> {
     const options = { signal: new AbortController().signal, idempotencyKey: this.#random.uuid() }
     await openMemoryStore(this.#backend).write(path, this.#first, options)
     this.#secret = await this.#ledger.secrets.ensure(name)
