@@ -1,11 +1,26 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, statSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, statSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { BrokerError } from '@keyturn/core'
 
 /** Makes a folder that only its owner may enter, whatever the umask. One that is there and empty becomes so; one that holds something is left as it is. */
 export function makePrivateFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  try {
+    makeFolder(folder)
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    throw new BrokerError('unavailable', `folder ${folder} cannot be made (${why})`, {
+      hint: 'name a folder that this user may write to',
+      cause,
+    })
+  }
   if (readdirSync(folder).length === 0) chmodSync(folder, 0o700)
+}
+
+/** One folder after another: Node's recursive mkdir never comes back where a parent refuses, as /proc does. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  mkdirSync(folder, { mode: 0o700 })
 }
 
 /** A file that is there whole or not at all, whatever happens, and that only its owner may read. */
