@@ -105,14 +105,12 @@ const impure =
   /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval|randomBytes|randomUUID|randomFillSync)\b|\bfetch\(|\bnew Date\(\)/
 const ciphers = /\bcreate(Cipheriv|Decipheriv)\b/
 const linesMax = 400
-const testLinesMax = 500
 
 /** Every broken rule of shape: size, drawers, time and randomness outside their ports, ciphers outside their module. */
 export function shapeViolations({ path, text }: SourceFile): readonly string[] {
   const found: string[] = []
   const lines = text.split('\n').length - 1
-  const max = isTest(path) || path.startsWith('test/') ? testLinesMax : linesMax
-  if (lines > max) found.push(`${path} has ${lines} lines; ${max} is the most`)
+  if (lines > linesMax) found.push(`${path} has ${lines} lines; ${linesMax} is the most`)
   if (drawers.test(path)) found.push(`${path}: name a file for the noun inside`)
   if (isTest(path)) return found
   if (pure.test(path) && impure.test(withoutComments(text))) found.push(`${path}: time, randomness and I/O come in through a port`)
