@@ -90,7 +90,7 @@ export async function firstBreach(engine: Engine, strategies: readonly Strategy[
     const [violation] = await scenario(engine).catch((error: Error) => [error.message])
     if (violation !== undefined) return `${title}: ${violation}`
   }
-  for (const cell of cells.filter(({ strategy }) => strategies.includes(strategy))) {
+  for (const cell of strategies.flatMap(strategy => cells.filter(each => each.strategy === strategy))) {
     const breach = await breachOf(cell, engine)
     if (breach !== undefined) return breach
   }
