@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -47,6 +48,18 @@ export class Child {
 
   ask(method: string, target: string, options: { body?: unknown } = {}): Promise<Asked> {
     return askAt(this.address, method, target, { ...options, token: this.place.read('data/admin.token').trim() })
+  }
+
+  /** Whoever read its log goes away. */
+  stopListening(): void {
+    this.#process.stdout?.destroy()
+    this.#process.stderr?.destroy()
+  }
+
+  /** Milliseconds of processor time that it has used (proc(5): ticks of 10 ms). */
+  processorMs(): number {
+    const fields = readFileSync(`/proc/${this.#process.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) * 10
   }
 
   /** SIGKILL, and the end. */
