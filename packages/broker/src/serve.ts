@@ -12,7 +12,7 @@ export interface ServeOptions {
 /** Starts the broker of this process: logs on stderr, and what nobody caught is logged and survived. Errors: `ConfigError` and `BrokerError`, before it answers. */
 export async function serve(options: ServeOptions): Promise<RunningBroker> {
   // whoever reads the log may go away, and the broker goes on; unheard, each failed line would be an error to log
-  process.stderr.on('error', ignored)
+  process.stderr.on('error', () => undefined)
   const log = makeLog(options.env, { write: line => process.stderr.write(line) })
   const running = await startBroker({ ...options, log })
   const forget = catchLast(where => log.fatal(where, 'an error that nobody caught; the broker goes on'))
@@ -21,12 +21,9 @@ export async function serve(options: ServeOptions): Promise<RunningBroker> {
     async stop() {
       await running.stop()
       forget()
-      process.stderr.off('error', ignored)
     },
   }
 }
-
-function ignored(): void {}
 
 /** What nobody caught is told without its message, which may hold anything. */
 function catchLast(tell: (where: { readonly name: string; readonly at: readonly string[] }) => void): () => void {
