@@ -17,9 +17,14 @@ export function printRows<Row>(terminal: Terminal, columns: readonly Column<Row>
 }
 
 /** Aligned columns for a person; a block for each row where the terminal is too narrow for them, so that nothing is cut. */
-export function tableOf<Row>(terminal: Pick<Terminal, 'columns'>, columns: readonly Column<Row>[], rows: readonly Row[]): string {
+export function tableOf<Row>(
+  terminal: Pick<Terminal, 'columns' | 'env' | 'isTerminal'>,
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+): string {
   const lines = alignedLines(columns, rows)
-  if (lines.every(line => line.length <= terminal.columns)) return `${[pc.bold(lines[0] ?? ''), ...lines.slice(1)].join('\n')}\n`
+  const { bold } = pc.createColors(isColoured(terminal))
+  if (lines.every(line => line.length <= terminal.columns)) return `${[bold(lines[0] ?? ''), ...lines.slice(1)].join('\n')}\n`
   const [first, ...rest] = columns
   const width = Math.max(...rest.map(column => column.title.length))
   const blocks = rows.map(row => {
@@ -27,11 +32,16 @@ export function tableOf<Row>(terminal: Pick<Terminal, 'columns'>, columns: reado
       .map(column => ({ title: column.title, text: visible(column.of(row)) }))
       .filter(({ text }) => text !== '' && text !== '-')
     return [
-      pc.bold(visible(first?.of(row) ?? '')),
+      bold(visible(first?.of(row) ?? '')),
       ...filled.map(({ title, text }) => `  ${title.toLowerCase().padEnd(width)}  ${text}`),
     ].join('\n')
   })
   return blocks.map(block => `${block}\n`).join('')
+}
+
+/** Whether a terminal is to be sent colours (https://no-color.org). Not left to the library: it looks at the process, and colours whatever runs in CI. */
+function isColoured({ isTerminal, env: { NO_COLOR: none = '', TERM: kind } }: Pick<Terminal, 'env' | 'isTerminal'>): boolean {
+  return isTerminal.stdout && none === '' && kind !== 'dumb'
 }
 
 /** Aligned columns that never wrap, for a screen that is drawn again and again: what does not fit is cut. */

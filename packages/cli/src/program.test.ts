@@ -176,7 +176,9 @@ describe('lists', () => {
   })
 
   it('cut nothing where the terminal is narrow', async () => {
-    const shown = (await asked('versions app/session', { answers: [], columns: 40 })).out
+    const narrow = { answers: [], columns: 40 }
+    const shown = (await asked('versions app/session', { ...narrow, env: { NO_COLOR: '1' } })).out
+    expect((await asked('versions app/session', narrow)).out).toBe(shown.replace(/^1/, '\u001b[1m1\u001b[22m'))
     expect(shown).toBe('1\n  state        current\n  created      2026-11-21T15:00:00.000Z\n  store        memory\n')
   })
 
