@@ -35,7 +35,8 @@ beforeAll(async () => {
       appended += 1
     },
   }
-  const listening = await listen(makeApp({ ...opened.broker, audit: faulty }), config.broker.listen)
+  const broker = { ...opened.broker, audit: faulty }
+  const listening = await listen(broker, makeApp(broker), config.broker.listen)
   address = listening.address
   stop = () => listening.stop()
 })

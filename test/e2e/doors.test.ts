@@ -56,6 +56,20 @@ test('a name is what stands in the target, decoded once; nothing is tidied on it
   expect((await raw('/v1/secrets/%62')).status).toBe(200)
 })
 
+test('a request that no route can take is answered with a problem, and recorded', async () => {
+  const records = () => place.read('data/audit.jsonl').split('\n').length
+  for (const [target, headers] of [
+    ['/v1/secrets/a\\b', {}],
+    ['/v1/secrets/b', { host: 'a b' }],
+    ['/v1/secrets/b', { host: 'a@b/c' }],
+  ] as const) {
+    const before = records()
+    const { status, text } = await raw(target, headers)
+    expect([status, JSON.parse(text).code]).toEqual([400, 'invalid_argument'])
+    expect(records()).toBe(before + 1)
+  }
+})
+
 test('every route but the named three wants a token, and records who has none', async () => {
   expect([...unaudited].sort()).toEqual(['getHealth', 'getOpenApi', 'getReadiness'])
   for (const [name, route] of Object.entries(routes)) {

@@ -5,14 +5,18 @@ import { after, at, beginPut, begun, endPut, minuteMs, path, put } from './story
 import { TargetError } from './target.ts'
 import type { Console } from './targets.ts'
 
-test('a secret that was deleted behind the broker is made again', async () => {
-  const { world, rotation } = await begun({ strategy: 'generated' })
-  await world.checkDone(await world.run(rotation))
-  world.backend.secrets.clear()
-  const again = await world.run(await world.open({ trigger: 'first' }))
-  expect(again).toMatchObject({ state: 'done', base: null })
-  expect((await world.rows()).filter(row => row.label === 'current').map(row => row.number)).toEqual([again.number])
-})
+for (const trigger of ['first', 'schedule'] as const) {
+  test(`a secret that its store has lost is not made anew (${trigger}): the ledger knows that it was there`, async () => {
+    const { world, rotation } = await begun({ strategy: 'generated' })
+    await world.checkDone(await world.run(rotation))
+    world.backend.secrets.clear()
+    const made = world.made()
+    const again = await world.run(await world.open({ trigger }))
+    expect(again).toMatchObject({ state: 'aborted', error: { code: 'precondition_failed' } })
+    expect(again.error?.message).toContain('was current')
+    expect([world.current(), world.made()]).toEqual([undefined, made])
+  })
+}
 
 test('a secret that vanishes after the preflight is not replaced by a value that the target never saw', async () => {
   const { world, rotation } = await begun()

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { checkTarget, problemAnswer, problemOf, type RequestComplaint } from '@keyturn/api'
 import { BrokerError, type SecretName } from '@keyturn/core'
@@ -56,6 +57,24 @@ export async function exchange(
   } catch (thrown) {
     return refuse(broker, draft, thrown)
   }
+}
+
+/** What the web framework would turn away by itself, without a word and without a record; undefined when it would not. */
+export function turnedAway({ url = '', headers: { host = '' } }: IncomingMessage): BrokerError | undefined {
+  try {
+    checkTarget(url)
+  } catch (error) {
+    return named(error)
+  }
+  if (/^[\w.:[\]-]*$/.test(host)) return undefined
+  return new BrokerError('invalid_argument', 'the Host header names no host', { hint: 'send host or host:port (RFC 9110, 7.2)' })
+}
+
+/** Records a request that never came to a route, and answers it. */
+export function refuseRaw(broker: Broker, incoming: IncomingMessage, error: BrokerError): Promise<Response> {
+  const source = incoming.socket.remoteAddress ?? null
+  const parts = { action: 'route', secret: null, version: null, field: null, session: null, recorded: false }
+  return refuse(broker, { requestId: broker.requestId(), target: incoming.url ?? '', source, ...parts }, error)
 }
 
 /** Records a refusal or a failure and answers it. */
@@ -171,8 +190,5 @@ export function refuseUnknown(broker: Broker, context: HttpContext, methods: rea
           hint: `it knows ${methods.join(', ')}`,
           detail: { reason: 'method_not_allowed', allow: methods.join(', ') },
         })
-  const source = incoming.socket.remoteAddress ?? null
-  const target = incoming.url ?? ''
-  const empty = { action: 'route', secret: null, version: null, field: null, recorded: false }
-  return refuse(broker, { requestId: broker.requestId(), target, source, session: null, ...empty }, error)
+  return refuseRaw(broker, incoming, error)
 }

@@ -1,9 +1,11 @@
-import type { Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
 import { limits } from '@keyturn/api'
 import type { ListenAddress } from '@keyturn/config'
 import { BrokerError } from '@keyturn/core'
 import type { App } from './app.ts'
+import type { Broker } from './broker.ts'
+import { refuseRaw, turnedAway } from './exchange.ts'
 
 /** A server that listens. */
 export interface Listening {
@@ -14,9 +16,16 @@ export interface Listening {
 }
 
 /** Serves an app over plain HTTP, with the limits of the contract. `conflict` when the address is taken. */
-export async function listen(app: App, { host, port }: ListenAddress): Promise<Listening> {
+export async function listen(broker: Broker, app: App, { host, port }: ListenAddress): Promise<Listening> {
   const server = createAdaptorServer({
     fetch: app.fetch,
+    // its many forms are for HTTP/2 and TLS; this one is plain HTTP/1.1
+    createServer: ((options: ServerOptions, listener: RequestListener) =>
+      createServer(options, (incoming, outgoing) => {
+        const error = turnedAway(incoming)
+        if (error === undefined) return listener(incoming, outgoing)
+        return void refuseRaw(broker, incoming, error).then(response => send(response, outgoing))
+      })) as typeof createServer,
     serverOptions: {
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
@@ -24,7 +33,7 @@ export async function listen(app: App, { host, port }: ListenAddress): Promise<L
       connectionsCheckingInterval: 2_000,
       maxHeaderSize: 16 * 1024,
     },
-  }) as Server // without a `createServer` of our own it is Node's http server
+  }) as Server
   await new Promise<void>((resolve, reject) => {
     server.once('error', error => reject(refused(error, host, port)))
     server.listen(port, host, resolve)
@@ -32,6 +41,11 @@ export async function listen(app: App, { host, port }: ListenAddress): Promise<L
   const bound = server.address()
   const taken = typeof bound === 'object' && bound !== null ? bound.port : port
   return { address: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`, stop: () => stop(server) }
+}
+
+async function send(response: Response, outgoing: ServerResponse<IncomingMessage>): Promise<void> {
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  outgoing.end(await response.text())
 }
 
 /** A connection that was busy when the server closed would stay open for the client's next request, which nobody answers. */

@@ -59,7 +59,7 @@ export async function startBroker(options: StartOptions): Promise<RunningBroker>
   let tokenFile: string
   try {
     tokenFile = await firstToken(opened.broker, config.broker.data)
-    listening = await listen(makeApp(opened.broker), config.broker.listen)
+    listening = await listen(opened.broker, makeApp(opened.broker), config.broker.listen)
   } catch (error) {
     await opened.close(0)
     throw error

@@ -13,7 +13,10 @@ export function command(usage: string, summary: string, examples: readonly strin
   return new Command(usage.split(' ')[0])
     .usage(usage.split(' ').slice(1).join(' '))
     .description(summary)
-    .addHelpText('after', `\nExamples:\n${examples.map(example => `  $ keyturn ${example}\n`).join('')}`)
+    .addHelpText(
+      'after',
+      `\nExamples:\n${examples.map(example => `  $ ${example.includes('keyturn ') ? example : `keyturn ${example}`}\n`).join('')}`,
+    )
 }
 
 export const jsonOption = () => new Option('--json', 'print JSON')

@@ -76,8 +76,18 @@ function examineLock(path: string, isRunning: boolean): NamedFinding {
     }
     return { ok: true, what, detail: 'free' }
   } catch (error) {
-    const isLocked = error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy
-    if (!isLocked) return { ok: false, code: 'corrupt', what, detail: 'SQLite cannot read it', hint: 'restore it from a backup' }
+    const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+    if (sqliteDamaged.includes(code))
+      return { ok: false, code: 'corrupt', what, detail: 'SQLite cannot read it', hint: 'restore it from a backup' }
+    // a full disk, a right that is missing, a disk that fails: none of them says that the file is damaged
+    if (code !== sqliteBusy)
+      return {
+        ok: false,
+        code: 'unavailable',
+        what,
+        detail: `it cannot be opened (SQLite ${code})`,
+        hint: 'look at the disk and the rights first; the file may be whole',
+      }
     if (isRunning) return { ok: true, what, detail: 'held by the running broker' }
     return {
       ok: false,
@@ -89,5 +99,6 @@ function examineLock(path: string, isRunning: boolean): NamedFinding {
   }
 }
 
-/** https://www.sqlite.org/rescode.html#busy */
+/** Result codes: https://www.sqlite.org/rescode.html */
 const sqliteBusy = 5
+const sqliteDamaged = [11, 26]

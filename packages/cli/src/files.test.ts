@@ -129,7 +129,12 @@ describe('the broker’s own files', () => {
     })
     expect(JSON.parse((await run('audit verify --json', { env })).out)).toMatchObject({ status: 'tampered' })
     writeFileSync(file, whole.slice(0, -40))
-    expect(await run('audit verify', { env })).toMatchObject({ code: 7, out: expect.stringMatching(/^cut/) })
+    // by itself the file is cut; what is missing from it is told by the head that the broker keeps beside it
+    expect(await run(`audit verify ${file}`, { env })).toMatchObject({ code: 7, out: expect.stringMatching(/^cut/) })
+    expect(await run('audit verify', { env })).toMatchObject({ code: 7, err: expect.stringContaining('its anchor holds') })
+    const lines = whole.trimEnd().split('\n')
+    writeFileSync(file, `${lines.slice(0, -1).join('\n')}\n`)
+    expect(await run('audit verify', { env })).toMatchObject({ code: 7, err: expect.stringContaining('its anchor holds') })
     expect((await run('audit verify none.jsonl', { env })).code).toBe(4)
     writeFileSync(file, whole)
   })

@@ -202,8 +202,10 @@ export function readWatching(context: SectionContext, broker: BrokerSettings): P
     }
   }
   const file = audit.file ?? join(broker.data, 'audit.jsonl')
+  // outside the file by default too: without a head that is kept elsewhere, a chain cut at the end of a batch reads as whole
+  const anchor = { file: join(broker.data, 'audit.anchor'), ...audit.anchor }
   return {
-    audit: unprinted({ ...audit, file }, { file }),
+    audit: unprinted({ ...audit, file, anchor }, { file }),
     alerts: unprinted(alerts, { routes: alerts.routes?.map(({ name, kind }) => ({ name, kind })) }),
     metrics: judgeEach(sectionOf(context, 'metrics'), metricsSchema, ['metrics'], complaints),
   }

@@ -57,9 +57,26 @@ function derived(root: Uint8Array): DerivedKeys {
   }
 }
 
+/** A root that does not open is more often a wrong key under the right id than a changed ledger. */
+function opened(sealer: EnvelopeSealer, sealed: Sealed): Uint8Array {
+  try {
+    return sealer.openRoot(rootNumber, sealed)
+  } catch (cause) {
+    if (!(cause instanceof BrokerError) || cause.code !== 'corrupt') throw cause
+    throw new BrokerError(
+      'corrupt',
+      `the root secret does not open under KEK ${sealed.kekId}: that is another key than the one that closed it, or the ledger was changed`,
+      {
+        hint: `put the right key back as ${sealed.kekId}; only if it is the right one, restore the ledger from a backup`,
+        cause,
+      },
+    )
+  }
+}
+
 async function openRoot(records: SealedRecords, sealer: EnvelopeSealer, random: Random): Promise<Uint8Array> {
   const before = await records.get(rootRecord)
-  if (before !== null) return sealer.openRoot(rootNumber, before)
+  if (before !== null) return opened(sealer, before)
   const root = random.bytes(rootBytes)
   try {
     await records.put(rootRecord, sealer.sealRoot(rootNumber, root), null)

@@ -22,6 +22,7 @@ async function readCurrent(broker: Broker, granted: Granted): Promise<Material> 
 
 /** Pending and previous are in the journal, whatever the store can hold. */
 async function readJournal(broker: Broker, granted: Granted, stage: 'previous' | 'pending'): Promise<Material> {
+  await mustNotBeDeleted(granted)
   const facts = await ledgerOf(broker, granted)
   const kept = facts.versions.find(version => version.label === stage && version.fate === null && isOpen(version, facts.now))
   if (kept === undefined) throw absent(`there is no ${stage} version`)
@@ -35,6 +36,7 @@ async function readVersion(broker: Broker, granted: Granted, version: VersionId)
     throw new BrokerError('precondition_failed', 'this version was revoked', { hint: 'read the current one', detail: { version } })
   }
   if (kept?.fate === 'quarantined') throw absent('no version has this id')
+  await mustNotBeDeleted(granted)
   try {
     const readMs = broker.clock.now().getTime()
     const read = await readStore(granted.entry, version)
@@ -47,6 +49,15 @@ async function readVersion(broker: Broker, granted: Granted, version: VersionId)
       return fromJournal(broker, granted, facts, kept, 'previous')
     }
     throw absent('no version has this id')
+  }
+}
+
+/** A secret that is not there has no older versions to be read either. A store that does not answer leaves what the journal has. */
+async function mustNotBeDeleted({ entry }: Granted): Promise<void> {
+  try {
+    await entry.section.ask(store => store.read(entry.path))
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'not_found') throw error
   }
 }
 

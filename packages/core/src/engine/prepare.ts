@@ -3,7 +3,7 @@ import type { VersionId } from '../name.ts'
 import type { SecretValue } from '../secret-value.ts'
 import type { Finding } from '../store-adapter.ts'
 import { generateValue } from './generate.ts'
-import type { VersionPatch } from './journal.ts'
+import type { LedgerVersion, VersionPatch } from './journal.ts'
 import type { Move, Passage } from './passage.ts'
 import { reached, waiting } from './reached.ts'
 
@@ -15,6 +15,7 @@ export async function preflight(passage: Passage): Promise<Move> {
   const current = await passage.current()
   if (current === null) {
     mustNotNeedOne(passage)
+    mustNotBeLost(passage, labelledCurrent(await passage.versions()))
   } else {
     mustNotBeThere(passage)
     mustPass(await passage.inStore((store, path) => store.examine(path)))
@@ -40,6 +41,20 @@ function mustNotNeedOne({ issuer, target }: Passage): void {
   throw new BrokerError('not_found', `store ${target.store.name} holds nothing at ${target.path}, so there is nothing to rotate`, {
     hint: 'write the credential that works now first: keyturn set',
   })
+}
+
+const labelledCurrent = (rows: readonly LedgerVersion[]) => rows.find(row => row.label === 'current')
+
+/** A store that is not mounted, or was lost, reads as empty: what the ledger knows to be there is never made anew. */
+function mustNotBeLost({ target }: Passage, known: LedgerVersion | undefined): void {
+  if (known === undefined) return
+  throw new BrokerError(
+    'precondition_failed',
+    `store ${target.store.name} holds nothing at ${target.path}, where version ${known.version} was current`,
+    {
+      hint: 'bring the store back as it was; if the secret was deleted there on purpose, write it anew: keyturn set',
+    },
+  )
 }
 
 /** A first version is made where there is none; what someone else put there meanwhile is not to be replaced. */
@@ -69,14 +84,15 @@ function mustPass(findings: readonly Finding[]): void {
 /** preflight -> backed-up: the current value, sealed in the journal before any effect. */
 export async function backUp(passage: Passage): Promise<Move> {
   const current = await passage.current()
-  const labelled = (await passage.versions()).find(row => row.label === 'current')
+  const labelled = labelledCurrent(await passage.versions())
   const known = current !== null && labelled?.version === current.version ? labelled : undefined
   const versions: VersionPatch[] = []
-  // written or deleted behind the broker's back: what the ledger called current is not, and the store's word counts
+  // written behind the broker's back: what the ledger called current is not, and the store's word counts
   if (labelled !== undefined && known === undefined) versions.push({ number: labelled.number, label: null, status: null })
   if (current === null) {
     mustNotNeedOne(passage)
-    return reached('backed-up', { rotation: { base: null }, versions })
+    mustNotBeLost(passage, labelled)
+    return reached('backed-up', { rotation: { base: null } })
   }
   mustNotBeThere(passage)
   const number = known?.number ?? (await passage.reserve())
