@@ -25,7 +25,8 @@ const meanings = {
 
 export type ProblemStatus = keyof typeof meanings
 
-interface ProblemResponse {
+/** The documented answer of a problem. */
+export interface ProblemResponse {
   readonly description: string
   readonly content: { readonly [problemType]: { readonly schema: typeof problem } }
 }
