@@ -1,5 +1,5 @@
 import { createSecretKey } from 'node:crypto'
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
@@ -22,7 +22,7 @@ let folder: string
 const opened: StoreAdapter[] = []
 
 const adapter = async (more: object, env: Record<string, string> = {}): Promise<StoreAdapter> => {
-  const made = await open(options.parse({ address: bao.url, ...more }), context, env)
+  const made = await open(options.parse({ address: bao.url, ...more }), context, { env })
   opened.push(made)
   return made
 }
@@ -174,11 +174,11 @@ describe.skipIf(binary === undefined)('adapter-vault on a real server', () => {
     try {
       await secure.api('POST', 'secret/data/app', { data: { key: 'v' } })
       const over = async (more: object) => {
-        const made = await open(options.parse({ address: secure.url, ...more }), context, { VAULT_TOKEN: secure.rootToken })
+        const made = await open(options.parse({ address: secure.url, ...more }), context, { env: { VAULT_TOKEN: secure.rootToken } })
         opened.push(made)
         return new Store(made, { name: 'vault', clock: wallClock, timeoutMs: 30_000 })
       }
-      const trusted = await over({ ca: join(folder, 'vault-ca.pem') })
+      const trusted = await over({ ca: await readFile(join(folder, 'vault-ca.pem'), 'utf8') })
       expect((await trusted.read(at('secret/data/app'))).value.fieldNames).toEqual(['key'])
       const untrusted = await failure((await over({})).read(at('secret/data/app')))
       expect([untrusted.code, untrusted.message]).toEqual(['unavailable', expect.stringMatching(/DEPTH_ZERO|SELF_SIGNED|UNABLE_TO/)])
@@ -255,7 +255,7 @@ function harnessOf(kv: 1 | 2): StoreHarness {
     capabilities: kv === 2 ? two : ['delete'],
     forms: ['fields'],
     prefix: `${root}conformance/`,
-    open: () => open(options.parse({ address: bao.url, kv }), context, asRoot()),
+    open: () => open(options.parse({ address: bao.url, kv }), context, { env: asRoot() }),
     freshPath() {
       paths += 1
       return at(`${root}conformance/${paths}`)
@@ -271,20 +271,20 @@ function harnessOf(kv: 1 | 2): StoreHarness {
         title: 'the token was refused',
         code: 'unauthenticated',
         path: at(`${root}x`),
-        open: () => open(options.parse({ address: bao.url, kv }), context, { VAULT_TOKEN: 'a-token-that-ended' }),
+        open: () => open(options.parse({ address: bao.url, kv }), context, { env: { VAULT_TOKEN: 'a-token-that-ended' } }),
       },
       ...(['read', 'write', 'list'] as const).map(operation => ({
         title: `${operation} is denied`,
         code: 'permission_denied' as const,
         operation,
         path: at(`${root}x`),
-        open: async () => open(options.parse({ address: bao.url, kv }), context, { VAULT_TOKEN: await token('default') }),
+        open: async () => open(options.parse({ address: bao.url, kv }), context, { env: { VAULT_TOKEN: await token('default') } }),
       })),
       {
         title: 'nobody listens',
         code: 'unavailable',
         path: at(`${root}x`),
-        open: () => open(options.parse({ address: 'http://127.0.0.1:1', kv }), context, asRoot()),
+        open: () => open(options.parse({ address: 'http://127.0.0.1:1', kv }), context, { env: asRoot() }),
       },
     ],
   }

@@ -60,10 +60,10 @@ describe('the file', () => {
 
   test('gets its mode back, and a folder that others can read is told', async () => {
     const context = contextIn()
-    await (await open(options, context, keyringOf())).close()
+    await (await open(options, context, { keyring: keyringOf() })).close()
     chmodSync(fileIn(context), 0o644)
     chmodSync(context.data, 0o755)
-    const adapter = await open(options, context, keyringOf())
+    const adapter = await open(options, context, { keyring: keyringOf() })
     expect(modeOf(fileIn(context))).toBe('600')
     const found = (await adapter.examine(null, call())).find(({ what }) => what.startsWith('modes'))
     expect(found).toMatchObject({ ok: false, hint: `chmod go-rwx ${context.data}` })
@@ -89,7 +89,7 @@ describe('one process', () => {
     const holder = startHolder(context, 'write')
     await holder.lines.next()
     const started = performance.now()
-    const error = await failure(open(options, context, childKeyring()))
+    const error = await failure(open(options, context, { keyring: childKeyring() }))
     expect(performance.now() - started).toBeLessThan(1000)
     expect([error.code, error.message]).toEqual(['precondition_failed', `${fileIn(context)} is in use by process ${holder.pid}`])
     const before = Number((await holder.lines.next()).value)
@@ -100,14 +100,14 @@ describe('one process', () => {
 
   test('the same process cannot open it twice either, and the lock outlives the attempt', async () => {
     const context = contextIn()
-    const adapter = await open(options, context, keyringOf())
-    expect((await failure(open(options, context, keyringOf()))).message).toContain('in use by this process')
-    expect((await failure(open(options, context, keyringOf()))).code).toBe('precondition_failed')
+    const adapter = await open(options, context, { keyring: keyringOf() })
+    expect((await failure(open(options, context, { keyring: keyringOf() }))).message).toContain('in use by this process')
+    expect((await failure(open(options, context, { keyring: keyringOf() }))).code).toBe('precondition_failed')
     // a lock dropped by accident would let another process in
     const holder = startHolder(context, 'hold')
     expect((await holder.lines.next()).value).toBe('precondition_failed')
     await adapter.close()
-    await (await open(options, context, keyringOf())).close()
+    await (await open(options, context, { keyring: keyringOf() })).close()
   })
 
   test('the lock dies with its process; every acknowledged version is there after each kill', async () => {
@@ -119,7 +119,7 @@ describe('one process', () => {
       const from = acknowledged
       for (let line = 0; line < 5 + life * 7; line++) acknowledged = from + Number((await holder.lines.next()).value)
       await holder.kill()
-      const adapter = await open(options, context, childKeyring())
+      const adapter = await open(options, context, { keyring: childKeyring() })
       const read = await adapter.read(at('app/counter'), call())
       expect(read.order).toBeGreaterThanOrEqual(acknowledged)
       const content = read.value.reveal()
@@ -137,7 +137,7 @@ describe('migrations', () => {
     const context = contextIn()
     const ids = []
     for (let opening = 0; opening < 2; opening++) {
-      await (await open(options, context, keyringOf())).close()
+      await (await open(options, context, { keyring: keyringOf() })).close()
       ids.push(withSql(context, database => database.prepare('select id from store').get()?.id))
     }
     expect(ids[0]).toMatch(/^db_[0-9a-f]{32}$/)
@@ -147,9 +147,9 @@ describe('migrations', () => {
 
   test('a file of a newer Keyturn is refused and left as it is', async () => {
     const context = contextIn()
-    await (await open(options, context, keyringOf())).close()
+    await (await open(options, context, { keyring: keyringOf() })).close()
     withSql(context, database => database.exec(`pragma user_version = ${migrations.length + 1}`))
-    const error = await failure(open(options, context, keyringOf()))
+    const error = await failure(open(options, context, { keyring: keyringOf() }))
     expect(error.code).toBe('precondition_failed')
     expect(error.message).toContain(`has schema ${migrations.length + 1}`)
     expect(withSql(context, database => pragma(database, 'user_version'))).toBe(migrations.length + 1)
@@ -160,7 +160,7 @@ describe('migrations', () => {
     mkdirSync(context.data, { recursive: true })
     withSql(context, database => database.exec('create table notes (text)'))
     const before = readFileSync(fileIn(context))
-    const error = await failure(open(options, context, keyringOf()))
+    const error = await failure(open(options, context, { keyring: keyringOf() }))
     expect([error.code, error.message.endsWith('not a store of Keyturn')]).toEqual(['precondition_failed', true])
     expect(readFileSync(fileIn(context)).equals(before)).toBe(true)
   })
@@ -168,9 +168,9 @@ describe('migrations', () => {
   test('a folder in place of the file, and a file in place of the folder, are named', async () => {
     const context = contextIn()
     mkdirSync(fileIn(context), { recursive: true })
-    expect((await failure(open(options, context, keyringOf()))).message).toContain('cannot be opened')
+    expect((await failure(open(options, context, { keyring: keyringOf() }))).message).toContain('cannot be opened')
     writeFileSync(join(folder, 'plain'), '')
-    expect((await failure(open(options, contextIn('plain'), keyringOf()))).message).toContain('cannot be opened')
+    expect((await failure(open(options, contextIn('plain'), { keyring: keyringOf() }))).message).toContain('cannot be opened')
   })
 
   test('a file that is no database is refused and left as it is', async () => {
@@ -178,7 +178,7 @@ describe('migrations', () => {
     mkdirSync(context.data, { recursive: true })
     const text = 'this is a letter, not a database. '.repeat(100)
     writeFileSync(fileIn(context), text)
-    expect((await failure(open(options, context, keyringOf()))).code).toBe('corrupt')
+    expect((await failure(open(options, context, { keyring: keyringOf() }))).code).toBe('corrupt')
     expect(readFileSync(fileIn(context), 'utf8')).toBe(text)
   })
 
@@ -187,7 +187,7 @@ describe('migrations', () => {
     mkdirSync(context.data, { recursive: true })
     // what a death before the first commit leaves: an empty file
     writeFileSync(fileIn(context), '')
-    await (await open(options, context, keyringOf())).close()
+    await (await open(options, context, { keyring: keyringOf() })).close()
     const database = new DatabaseSync(fileIn(context), { readOnly: true })
     expect(database.prepare('select count(*) as rows from store').get()?.rows).toBe(1)
     database.close()

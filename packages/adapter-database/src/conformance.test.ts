@@ -46,7 +46,7 @@ async function fill(paths: readonly StorePath[]): Promise<void> {
 /** A store of its own with one sealed value at `path`, closed again. */
 async function sealedStore(sql = ''): Promise<OpenContext> {
   const context = contextIn()
-  const adapter = await open(options, context, keyringOf())
+  const adapter = await open(options, context, { keyring: keyringOf() })
   await adapter.write(path, SecretValue.text('sealed'), intent())
   await adapter.close()
   withSql(context, database => database.exec(sql))
@@ -77,7 +77,7 @@ const faults: readonly Fault[] = [
     title: 'the KEK that closed the value is not loaded',
     code: 'unavailable',
     path,
-    open: async () => open(options, await sealedStore(), keyringOf('k2')),
+    open: async () => open(options, await sealedStore(), { keyring: keyringOf('k2') }),
   },
   {
     title: 'the sealed value was changed in the file',
@@ -85,7 +85,7 @@ const faults: readonly Fault[] = [
     path,
     open: async () => {
       const sql = 'drop trigger payloads_only_go; update versions set payload = zeroblob(length(payload))'
-      return open(options, await sealedStore(sql), keyringOf())
+      return open(options, await sealedStore(sql), { keyring: keyringOf() })
     },
   },
   {
@@ -94,7 +94,7 @@ const faults: readonly Fault[] = [
     path,
     open: async () => {
       const sql = "drop trigger secrets_keep_their_place; update secrets set id = 'sec_00000000000000000000000000'"
-      return open(options, await sealedStore(sql), keyringOf())
+      return open(options, await sealedStore(sql), { keyring: keyringOf() })
     },
   },
   { title: 'the disk is full', code: 'unavailable', operation: 'write', path, open: () => limitedStore('pragma max_page_count = 1') },
@@ -111,7 +111,7 @@ const faults: readonly Fault[] = [
       code: 'unavailable',
       operation,
       open: async () => {
-        const adapter = await open(options, await sealedStore(), keyringOf())
+        const adapter = await open(options, await sealedStore(), { keyring: keyringOf() })
         await adapter.close()
         return adapter
       },

@@ -13,3 +13,8 @@ export const options = z.strictObject({
 })
 
 export type DatabaseOptions = z.output<typeof options>
+
+/** A value stays as it was first written: a text or fields. */
+export const holds = 'either'
+/** A section that lists nothing takes every name that nobody else does. */
+export const unlisted = 'any'

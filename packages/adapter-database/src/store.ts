@@ -29,7 +29,11 @@ export interface Parts {
  * open elsewhere, is no store, is newer than this build, or knows a loaded KEK's id with another key. A KEK that is missing is not
  * refused: what it closed is `unavailable`, everything else works, and `examine` tells it.
  */
-export async function open(options: DatabaseOptions, context: OpenContext, keyring: Keyring): Promise<StoreAdapter> {
+export async function open(
+  options: DatabaseOptions,
+  context: OpenContext,
+  { keyring }: { readonly keyring: Keyring },
+): Promise<StoreAdapter> {
   return openOn(openClient(resolve(context.data, options.file ?? 'secrets.db'), context.random), context, keyring)
 }
 

@@ -12,7 +12,7 @@ process.umask(0)
 const key = createSecretKey(Buffer.from(process.env.KEK ?? '', 'hex'))
 const say = (line: string) => writeSync(1, `${line}\n`)
 const keyring = new Keyring({ keks: new Map([['k1', key]]), current: 'k1' })
-const adapter = await open(options, scratchContext(data), keyring).catch((error: unknown) => {
+const adapter = await open(options, scratchContext(data), { keyring }).catch((error: unknown) => {
   say(error instanceof BrokerError ? error.code : 'it failed')
   process.exit(1)
 })

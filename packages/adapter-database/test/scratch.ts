@@ -34,7 +34,7 @@ export function scratch() {
     context: contextIn,
     /** A store as the broker holds it; on a data folder of its own unless one is given. */
     async openStore(context = contextIn(), keyring = keyringOf()): Promise<Store> {
-      const store = new Store(await open(options, context, keyring), { name: 'own', clock: wallClock, timeoutMs: 5000 })
+      const store = new Store(await open(options, context, { keyring }), { name: 'own', clock: wallClock, timeoutMs: 5000 })
       opened.push(store)
       return store
     },

@@ -18,6 +18,13 @@ export const options = z.strictObject({
 
 export type DotenvOptions = z.output<typeof options>
 
+/** A variable is one text: no entry names a field in it. */
+export const keyed = 'none'
+/** A text, or fields where the config says `format: json`. */
+export const holds = 'text'
+/** A section that lists nothing serves every variable of its file. */
+export const unlisted = { paths }
+
 /**
  * The variables of the file, for a section that lists none. `read` is the config's own. Two variables that would have one name
  * are refused with `invalid_argument`, a file that is not UTF-8 with `corrupt`.

@@ -34,7 +34,7 @@ afterAll(async () => {
   await fake.close()
 })
 
-const opened = (address: string, more: object, env: object = {}) => open(options.parse({ address, ...more }), context, { ...env })
+const opened = (address: string, more: object, env: object = {}) => open(options.parse({ address, ...more }), context, { env: { ...env } })
 const appRole = { method: 'approle', roleId: 'app', secretId: 'secret-id-of-app' }
 
 /** A fake of its own with one thing wrong. */

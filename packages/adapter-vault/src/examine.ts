@@ -1,4 +1,4 @@
-import { BrokerError, type Finding, type StoreAdapter } from '@keyturn/core'
+import { BrokerError, type Examiner, type Finding, look, type StoreAdapter } from '@keyturn/core'
 import { classify, hasStatus } from './classify.ts'
 import { membersOf, parsed } from './json-source.ts'
 import { type Kv, saysAbsent } from './kv.ts'
@@ -26,7 +26,7 @@ interface Targets {
 export function examiner(subject: Subject): StoreAdapter['examine'] {
   return async (path, { signal }) => {
     signal.throwIfAborted()
-    const login = await attempt(signal, 'login', async () => {
+    const login = await look(examiningVault, signal, 'login', async () => {
       await mayLookUp(subject.kv, signal)
       return { ok: true, what: 'login' }
     })
@@ -35,9 +35,9 @@ export function examiner(subject: Subject): StoreAdapter['examine'] {
     if (targets instanceof BrokerError) {
       return [login, { ok: false, what: `path ${path}`, detail: targets.message, hint: targets.hint ?? 'correct the path' }]
     }
-    const mount = await attempt(signal, `mount ${targets.mount}`, () => mountFinding(subject, targets, signal))
-    const rights = await attempt(signal, `right to read ${targets.read}`, () => rightsFinding(subject.kv, targets, signal))
-    const place = rights.ok ? [await attempt(signal, `path ${path}`, () => fieldsFinding(subject, path, targets, signal))] : []
+    const mount = await look(examiningVault, signal, `mount ${targets.mount}`, () => mountFinding(subject, targets, signal))
+    const rights = await look(examiningVault, signal, `right to read ${targets.read}`, () => rightsFinding(subject.kv, targets, signal))
+    const place = rights.ok ? [await look(examiningVault, signal, `path ${path}`, () => fieldsFinding(subject, path, targets, signal))] : []
     return [login, mount, rights, ...place]
   }
 }
@@ -144,29 +144,13 @@ function fieldNames(place: string, targets: Targets, data: ReadonlyMap<string, s
   return { detail: `fields: ${[...members.keys()].join(', ')}` }
 }
 
-/** A failure to look is itself a finding; only the caller's own stop goes on. */
-async function attempt(signal: AbortSignal, what: string, look: () => Promise<Finding>): Promise<Finding> {
-  try {
-    return await look()
-  } catch (error) {
-    signal.throwIfAborted()
-    const { code } = classify(error)
-    if (error instanceof BrokerError)
-      return { ok: false, what, detail: error.message, hint: error.hint ?? remedyOf(code), code: error.code }
-    return {
-      ok: false,
-      what,
-      detail: `${code}: ${error instanceof Error ? error.message : 'an error of no kind'}`,
-      hint: remedyOf(code),
-      code,
-    }
-  }
-}
-
-function remedyOf(code: string): string {
-  if (code === 'unavailable') return 'check the address, and whether the server is up, unsealed and active'
-  if (code === 'permission_denied') return 'check the policies of the token'
-  if (code === 'corrupt') return 'check that the address is that of the server itself, not of a page before it'
-  if (code === 'throttled') return 'try again later, or raise the rate limit quota'
-  return 'look into the server’s log'
+const examiningVault: Examiner = {
+  classify,
+  hints: {
+    unavailable: 'check the address, and whether the server is up, unsealed and active',
+    permission_denied: 'check the policies of the token',
+    corrupt: 'check that the address is that of the server itself, not of a page before it',
+    throttled: 'try again later, or raise the rate limit quota',
+    other: 'look into the server’s log',
+  },
 }

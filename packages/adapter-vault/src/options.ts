@@ -50,7 +50,7 @@ export const options = z
     mount: mountPath.optional(),
     /** The kind of every mount here. Default: by the shape of the paths. */
     kv: z.union([z.literal(1), z.literal(2)]).optional(),
-    /** A PEM file, or PEM text, of the authorities to trust instead of the machine's. */
+    /** PEM text of the authorities to trust instead of the machine's; in a config it is a file. */
     ca: z.string().min(1).optional(),
     /** An HTTP proxy: `http://proxy.example.com:3128`. No variable of the environment is read. */
     proxy: z.url({ protocol: /^https?$/, error: 'a proxy is a URL, as in http://proxy.example.com:3128' }).optional(),

@@ -39,7 +39,7 @@ function role(more: TokenOptions): void {
 
 async function storeWith(auth: object | undefined, env: Record<string, string> = {}, random = seededRandom('session')): Promise<Store> {
   const context = { clock, random, etagKey: createSecretKey(Buffer.alloc(32)), data: folder }
-  const adapter = await open(options.parse({ address: fake.url, ...(auth === undefined ? {} : { auth }) }), context, env)
+  const adapter = await open(options.parse({ address: fake.url, ...(auth === undefined ? {} : { auth }) }), context, { env })
   closing.push(() => adapter.close())
   return new Store(adapter, { name: 'vault', clock, timeoutMs: 30 * second })
 }

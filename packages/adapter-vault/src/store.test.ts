@@ -28,7 +28,7 @@ afterEach(async () => {
 })
 
 async function storeWith(more: object, token: string): Promise<Store> {
-  const adapter = await open(options.parse({ address: fake.url, ...more }), context, { VAULT_TOKEN: token })
+  const adapter = await open(options.parse({ address: fake.url, ...more }), context, { env: { VAULT_TOKEN: token } })
   const store = new Store(adapter, { name: 'vault', clock: wallClock, timeoutMs: 30_000 })
   closing.push(store)
   return store
@@ -348,11 +348,5 @@ describe('examine', () => {
     one.put('app', { k: 'v' })
     const store = await storeWith({ kv: 1 }, fake.root)
     expect((await store.examine('kv/app' as StorePath)).at(-1)).toEqual({ ok: true, what: 'path kv/app', detail: 'fields: k' })
-  })
-})
-
-test('an authority file that is not there is refused at once', async () => {
-  await expect(open(options.parse({ address: fake.url, ca: '/not/there.pem' }), context, {})).rejects.toMatchObject({
-    code: 'invalid_argument',
   })
 })

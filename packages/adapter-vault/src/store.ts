@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { BrokerError, type OpenContext, type StoreAdapter } from '@keyturn/core'
+import type { OpenContext, StoreAdapter } from '@keyturn/core'
 import { classify } from './classify.ts'
 import { Client } from './client.ts'
 import { examiner } from './examine.ts'
@@ -18,9 +17,9 @@ const answerMs = 60_000
  * Opens a section of kind `vault` as a store of KV v2 or of KV v1 paths. Nothing is sent before the first call. `env` is where
  * `VAULT_TOKEN` and `KEYTURN_SERVICE_ACCOUNT_TOKEN_FILE` are looked for.
  */
-export async function open(options: VaultOptions, context: OpenContext, env: Environment = process.env): Promise<StoreAdapter> {
-  const { address, proxy, maxInFlight } = options
-  const client = new Client({ address, proxy, ca: authorities(options.ca), connections: maxInFlight, answerMs })
+export async function open(options: VaultOptions, context: OpenContext, { env }: { readonly env: Environment }): Promise<StoreAdapter> {
+  const { address, ca, proxy, maxInFlight } = options
+  const client = new Client({ address, proxy, ca, connections: maxInFlight, answerMs })
   const session = new Session({
     client,
     address,
@@ -44,14 +43,5 @@ export async function open(options: VaultOptions, context: OpenContext, env: Env
       closed ??= session.close().then(() => client.close())
       return closed
     },
-  }
-}
-
-function authorities(ca: string | undefined): string | undefined {
-  if (ca === undefined || ca.trimStart().startsWith('-----BEGIN')) return ca
-  try {
-    return readFileSync(ca, 'utf8')
-  } catch (cause) {
-    throw new BrokerError('invalid_argument', `vault: the authorities cannot be read from ${ca}`, { hint: 'correct `ca`', cause })
   }
 }

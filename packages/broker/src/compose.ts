@@ -1,74 +1,74 @@
+import { readFileSync } from 'node:fs'
 import type { Config, Kind, Kinds, StoreSection } from '@keyturn/config'
-import type { OpenContext, StoreAdapter } from '@keyturn/core'
+import { BrokerError, type OpenContext, type StoreAdapter } from '@keyturn/core'
 import type { Keyring } from '@keyturn/envelope'
 
 /** A section, and every path that the config names in it. */
 export type NamedSection = StoreSection & { readonly paths: readonly string[] }
 
-/** What a store of any kind may need. */
+/** What a store may need beside its context: where its SDK's own variables are looked for, and the keys of what Keyturn seals itself. */
 export interface StoreNeeds {
-  readonly context: OpenContext
-  readonly keyring: Keyring
-  /** Where an SDK's own variables are looked for. */
   readonly env: NodeJS.ProcessEnv
+  readonly keyring: Keyring
 }
 
 /** Opens a section of its kind. Nothing of the backend's SDK is loaded before this is called. */
-export type OpenStore = (section: NamedSection, needs: StoreNeeds) => Promise<StoreAdapter>
+export type OpenStore = (section: NamedSection, context: OpenContext, needs: StoreNeeds) => Promise<StoreAdapter>
 
-/**
- * The kinds of stores of this build, as the config asks for them. The only place that names adapters: options and names are read from
- * the part of an adapter that loads no SDK, the rest comes with `load`.
- */
+/** An adapter: the part that a config is read with, which loads no SDK, and the part that opens it. What `options` make of a section is what `open` and the others take. */
+interface Adapter {
+  readonly light: () => Promise<
+    Omit<Kind, 'load' | 'nameOf' | 'unlisted'> & { nameOf(path: string, options: never): string; unlisted?: unknown }
+  >
+  readonly whole: () => Promise<{ open(options: never, context: OpenContext, needs: StoreNeeds): StoreAdapter | Promise<StoreAdapter> }>
+}
+
+/** Every kind of store of this build, by the word that a config calls it. */
+const adapters: Readonly<Record<string, Adapter>> = {
+  vault: { light: () => import('@keyturn/adapter-vault/options'), whole: () => import('@keyturn/adapter-vault') },
+  aws: { light: () => import('@keyturn/adapter-aws/options'), whole: () => import('@keyturn/adapter-aws') },
+  azure: { light: () => import('@keyturn/adapter-azure/options'), whole: () => import('@keyturn/adapter-azure') },
+  gcp: { light: () => import('@keyturn/adapter-gcp/options'), whole: () => import('@keyturn/adapter-gcp') },
+  kubernetes: { light: () => import('@keyturn/adapter-kubernetes/options'), whole: () => import('@keyturn/adapter-kubernetes') },
+  dotenv: { light: () => import('@keyturn/adapter-dotenv/options'), whole: () => import('@keyturn/adapter-dotenv') },
+  database: { light: () => import('@keyturn/adapter-database/options'), whole: () => import('@keyturn/adapter-database') },
+}
+
+/** The kinds of stores of this build, as the config asks for them. */
 export async function kinds(): Promise<Kinds<OpenStore>> {
-  // the config gives `open` and `nameOf` what the kind's own schema made of a section: the casts below name its type again
-  const [vault, dotenv, database] = await Promise.all([
-    import('@keyturn/adapter-vault/options'),
-    import('@keyturn/adapter-dotenv/options'),
-    import('@keyturn/adapter-database/options'),
-  ])
-  return {
-    vault: {
-      options: vault.options,
-      nameOf: (path, options) => vault.nameOf(path, options as Parameters<typeof vault.nameOf>[1]),
-      load: async () => {
-        const { open } = await import('@keyturn/adapter-vault')
-        return (section, { context, env }) => open(merged(section) as unknown as Parameters<typeof open>[0], context, env)
-      },
-    },
-    dotenv: {
-      options: dotenv.options,
-      nameOf: (path, options) => dotenv.nameOf(path, options as Parameters<typeof dotenv.nameOf>[1]),
-      keyed: 'none',
-      holds: 'text',
-      unlisted: { paths: (options, read) => dotenv.paths(options as Parameters<typeof dotenv.paths>[0], read) },
-      load: async () => {
-        const { open } = await import('@keyturn/adapter-dotenv')
-        return async (section, { context }) => open(section.options as Parameters<typeof open>[0], context)
-      },
-    },
-    database: {
-      options: database.options,
-      nameOf: path => database.nameOf(path),
-      holds: 'either',
-      unlisted: 'any',
-      load: async () => {
-        const { open } = await import('@keyturn/adapter-database')
-        return (section, { context, keyring }) => open(section.options as Parameters<typeof open>[0], context, keyring)
-      },
-    },
-  } satisfies Record<string, Kind<OpenStore>>
+  const entries = Object.entries(adapters).map(async ([kind, adapter]) => [kind, await kindOf(adapter)] as const)
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+async function kindOf({ light, whole }: Adapter): Promise<Kind<OpenStore>> {
+  const load = async (): Promise<OpenStore> => {
+    const { open } = await whole()
+    return async (section, context, needs) => open(merged(section) as never, context, needs)
+  }
+  // what `options` made of a section is what the adapter's own functions take: the types of the two meet here, and only here
+  return { ...((await light()) as unknown as Omit<Kind, 'load'>), load }
 }
 
 /** A kind's own options and what every section may have, as an adapter that speaks to a server takes them. */
 function merged(section: NamedSection): object {
-  const { options, ca, proxy, maxInFlight, paths } = section
+  const { name, options, ca, proxy, maxInFlight, paths } = section
   return {
     ...options,
     maxInFlight,
-    ...(ca === null ? {} : { ca }),
+    ...(ca === null ? {} : { ca: authorities(name, ca) }),
     ...(proxy === null ? {} : { proxy }),
     secrets: paths.map(path => ({ path })),
+  }
+}
+
+function authorities(section: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new BrokerError('invalid_argument', `store ${section}: the authorities cannot be read from ${file}`, {
+      hint: 'correct `ca`',
+      cause,
+    })
   }
 }
 

@@ -25,7 +25,7 @@ export function openSections(parts: SectionParts, keys: { readonly keyring: Keyr
       const found = kinds[kind]
       if (found === undefined) throw new BrokerError('unsupported', `no adapter for kind ${kind} in this build`)
       const open = await found.load()
-      const adapter = await open({ ...store, paths: pathsIn(config, name) }, { context, keyring: keys.keyring, env })
+      const adapter = await open({ ...store, paths: pathsIn(config, name) }, context, { env, keyring: keys.keyring })
       const isJson = jsonPaths(config, name)
       return isJson === undefined ? adapter : jsonFields(adapter, isJson)
     }

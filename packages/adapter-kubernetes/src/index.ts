@@ -1,0 +1,6 @@
+import { BrokerError, type StoreAdapter } from '@keyturn/core'
+
+/** Opens a section of kind `kubernetes`. */
+export async function open(): Promise<StoreAdapter> {
+  throw new BrokerError('unsupported', 'not built yet')
+}
