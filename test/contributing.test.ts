@@ -27,6 +27,13 @@ describe('the steps that add an adapter', () => {
     expect(said(/^npx --no keyturn check/)).toMatch(/ok\s+files: mail\/smtp\s+file smtp/)
   })
 
+  test('change nothing outside the folder but one line of compose.ts', () => {
+    const outside = blocks.filter(({ file }) => file !== undefined && !/^(packages\/adapter-folder|try)\//.test(file))
+    expect(outside.map(({ file, text }) => [file, text.split('\n').filter(line => /^[+-]/.test(line)).length])).toEqual([
+      ['packages/broker/src/compose.ts', 1],
+    ])
+  })
+
   test('make what the type check accepts', { timeout }, async () => {
     // all of the house is `npm run types`; this is what the steps touched
     const include = ['packages/adapter-folder/src', 'packages/broker/src/compose.ts']
