@@ -122,6 +122,7 @@ export const batchAnswer = component(
   }),
 )
 
+export type { SecretType } from '@keyturn/core'
 export type Secret = z.infer<typeof secret>
 export type SecretQuery = z.infer<typeof secretQuery>
 export type SecretWrite = z.infer<typeof secretWrite>

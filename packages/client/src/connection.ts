@@ -150,8 +150,12 @@ function baseOf(address: string): string {
   throw failure('invalid_argument', 'the address of the broker is no http or https URL', { hint: 'write it as http://127.0.0.1:8320' })
 }
 
-/** An error of this side, made as those of the broker are. */
-export function failure(code: KeyturnError['code'], detail: string, more: { readonly hint?: string } = {}): KeyturnError {
+/** An error of this side, made as those of the broker are; what is in `particulars` is in its `detail`. */
+export function failure(
+  code: KeyturnError['code'],
+  detail: string,
+  more: { readonly hint?: string; readonly particulars?: object } = {},
+): KeyturnError {
   return errorOf({ status: 0, body: { code, detail, ...more }, effect: 'read' })
 }
 

@@ -1,2 +1,3 @@
 export * from './client.ts'
 export type { CallOptions, ConnectionOptions, KeyturnError } from './connection.ts'
+export * from './secrets.ts'

@@ -67,8 +67,15 @@ async function readUnlisted(open: OpenSection, reader: FileReader, complaints: C
     for (const path of paths) reading.addPath(path)
     return reading
   } catch (error) {
-    // a file that is not there yet keeps nothing yet
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return nothing
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      complaints.warning(
+        section.at,
+        section.name,
+        'its file is not there yet: nothing is served from it',
+        'make the file, or correct its path',
+      )
+      return nothing
+    }
     const said =
       error instanceof BrokerError ? error.message : error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
     complaints.error(

@@ -191,7 +191,7 @@ describe('the broker', () => {
   test('in production takes what allow names', async () => {
     const allow = 'broker: { listen: "0.0.0.0:80", allow: [dotenv, plaintext-admin] }\n'
     const config = await load({ 'keyturn.yaml': `environment: production\n${allow}dotenv: { file: a.env }\n` })
-    expect(config.warnings).toMatchObject([{ path: 'broker.keys' }])
+    expect(config.warnings).toMatchObject([{ path: 'broker.keys' }, { path: 'dotenv', message: expect.stringContaining('not there yet') }])
     expect((await load('database: {}\n', { env: { KEYTURN_ENV: 'production' } })).environment).toBe('production')
   })
 

@@ -1,11 +1,11 @@
-import type { Freeze, SecretName } from '@keyturn/core'
+import type { Freeze, SecretName, SecretType } from '@keyturn/core'
 import type { z } from 'zod'
 import type { Complaints } from './complaint.ts'
 import type { Config, Figure, FigureSource, RotationConfig } from './config.ts'
 import type { Settings } from './environment.ts'
 import { judge } from './judge.ts'
 import { asMapping, judgeEach, mappingAt } from './part.ts'
-import { groupSchema, rotationSchema, type SecretType, type typeRowSchema } from './schema/rotation.ts'
+import { groupSchema, rotationSchema, type typeRowSchema } from './schema/rotation.ts'
 import { instead } from './suggestion.ts'
 import { type Mapping, nodeAt, type Path, renderPath } from './tree.ts'
 

@@ -1,6 +1,5 @@
 import { fromWire, nameInTarget, type SecretWrite, secretWrite } from '@keyturn/api'
-import { secretTypes } from '@keyturn/config'
-import { BrokerError, type SecretValue } from '@keyturn/core'
+import { BrokerError, type SecretValue, secretTypes } from '@keyturn/core'
 import { type Granted, grant } from '../access.ts'
 import { jsonBody } from '../body.ts'
 import type { Broker } from '../broker.ts'

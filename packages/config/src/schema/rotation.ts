@@ -1,10 +1,6 @@
+import { secretTypes } from '@keyturn/core'
 import { z } from 'zod'
 import { cron, day, duration, period, text, timeZone } from '../leaves.ts'
-
-/** The closed list of types; a name without a row is `generic`. */
-export const secretTypes = ['api-key', 'database', 'jwt', 'service-token', 'encryption-key', 'oauth', 'tls', 'generic'] as const
-/** What a secret is; policies and schedules go by it. */
-export type SecretType = (typeof secretTypes)[number]
 
 /** The types that have a schedule. */
 const scheduledTypes = secretTypes.filter(type => type !== 'generic')

@@ -1,7 +1,7 @@
-import { strategies } from '@keyturn/core'
+import { secretTypes, strategies } from '@keyturn/core'
 import { z } from 'zod'
 import { duration, path, period, text, url } from '../leaves.ts'
-import { secretTypes, windowSchema } from './rotation.ts'
+import { windowSchema } from './rotation.ts'
 
 const probe = z.union([
   z.strictObject({
