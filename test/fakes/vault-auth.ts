@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { JwtReview, JwtRole } from './vault-jwt.ts'
 import type { Reply } from './vault-kv.ts'
 
 export interface Rule {
@@ -20,6 +21,8 @@ export interface TokenOptions {
 interface Token extends TokenOptions {
   readonly id: string
   readonly madeAt: number
+  /** It works there and below: empty for the root. */
+  readonly namespace: string
   endsAt: number
 }
 
@@ -41,15 +44,22 @@ const everyone: readonly Rule[] = [
 ]
 
 /**
- * Tokens and two login methods. A token that ended, was revoked or never was, and a policy that does not allow, are one answer: 403 "permission
+ * Tokens and three login methods. A token that ended, was revoked or never was, and a policy that does not allow, are one answer: 403 "permission
  * denied". Tokens carry the policy `default`. AppRole says 400 for a wrong role or secret id; Kubernetes 400 for an unknown role and 403 for whatever the review of
- * the token says. https://openbao.org/api-docs/auth/approle/ https://openbao.org/api-docs/auth/kubernetes/ https://openbao.org/api-docs/auth/token/
+ * the token says; JWT 400 for everything (vault-jwt.ts). A method that is not mounted in the namespace of the request is denied. https://openbao.org/api-docs/auth/approle/ https://openbao.org/api-docs/auth/kubernetes/ https://openbao.org/api-docs/auth/token/
  */
 export class VaultAuth {
   readonly #tokens = new Map<string, Token>()
   readonly #now: () => number
   readonly appRoles = new Map<string, AppRole>()
   readonly kubernetesRoles = new Map<string, KubernetesRole>()
+  readonly jwtRoles = new Map<string, JwtRole & TokenOptions>()
+  /** Who checks JWTs; without it that method is not there. */
+  jwt: JwtReview | undefined
+  /** The role of a JWT login that names none. */
+  jwtDefaultRole: string | undefined
+  /** Where the methods are mounted: empty for the root. */
+  namespace = ''
   /** Where tokens of Kubernetes are reviewed. */
   reviewUrl: string | undefined
   logins = 0
@@ -60,10 +70,10 @@ export class VaultAuth {
     this.#now = now
   }
 
-  grant(options: TokenOptions = {}, id = `s.${randomBytes(18).toString('base64url')}`): string {
+  grant(options: TokenOptions = {}, id = `s.${randomBytes(18).toString('base64url')}`, namespace = this.namespace): string {
     const now = this.#now()
     const { ttlMs = 0 } = options
-    this.#tokens.set(id, { ...options, id, madeAt: now, endsAt: ttlMs === 0 ? Number.POSITIVE_INFINITY : now + ttlMs })
+    this.#tokens.set(id, { ...options, id, namespace, madeAt: now, endsAt: ttlMs === 0 ? Number.POSITIVE_INFINITY : now + ttlMs })
     return id
   }
 
@@ -75,21 +85,26 @@ export class VaultAuth {
     this.#tokens.clear()
   }
 
-  live(id: string | undefined): Token | undefined {
+  live(id: string | undefined, namespace = ''): Token | undefined {
     const token = this.#tokens.get(id ?? '')
-    return token !== undefined && this.#now() < token.endsAt ? token : undefined
+    const works = token !== undefined && this.#now() < token.endsAt && `${namespace}/`.startsWith(token.namespace && `${token.namespace}/`)
+    return works ? token : undefined
   }
 
-  capabilities({ rules }: Token, path: string): readonly string[] {
+  /** Rules name places from the root; what everyone may is in each namespace. */
+  capabilities({ rules }: Token, path: string, namespace = ''): readonly string[] {
     if (rules === undefined) return ['root']
-    const fitting = [...rules, ...everyone].filter(rule =>
-      rule.path.endsWith('*') ? path.startsWith(rule.path.slice(0, -1)) : path === rule.path,
+    const here = (rule: Rule) => ({ ...rule, path: placeIn(namespace, rule.path) })
+    const place = placeIn(namespace, path)
+    const fitting = [...rules, ...everyone.map(here)].filter(rule =>
+      rule.path.endsWith('*') ? place.startsWith(rule.path.slice(0, -1)) : place === rule.path,
     )
     const best = fitting.sort((a, b) => b.path.length - a.path.length)[0]
     return best?.capabilities ?? ['deny']
   }
 
   async login(method: string, body: Record<string, unknown>): Promise<Reply & { auth?: object }> {
+    if (method === 'jwt') return this.#jwtLogin(body)
     if (method === 'approle') {
       const role = [...this.appRoles.values()].find(each => each.roleId === body.role_id)
       if (role === undefined) return { status: 400, errors: ['invalid role or secret ID'] }
@@ -102,6 +117,16 @@ export class VaultAuth {
     const account = await this.#review(String(body.jwt))
     if (account !== `system:serviceaccount:${role.namespace}:${role.account}`) return { status: 403, errors: ['permission denied'] }
     return this.#granted(role)
+  }
+
+  #jwtLogin({ role: named = this.jwtDefaultRole, jwt = '' }: Record<string, unknown>): Reply & { auth?: object } {
+    if (this.jwt === undefined) return { status: 403, errors: ['permission denied'] }
+    if (named === undefined) return { status: 400, errors: ['missing role'] }
+    const role = this.jwtRoles.get(String(named))
+    if (role === undefined) return { status: 400, errors: [`role ${JSON.stringify(named)} could not be found`] }
+    if (jwt === '') return { status: 400, errors: ['missing token'] }
+    const refusal = this.jwt.refusal(String(jwt), role)
+    return refusal === undefined ? this.#granted(role) : { status: 400, errors: [refusal] }
   }
 
   self(action: string, token: Token): Reply & { auth?: object } {
@@ -121,7 +146,7 @@ export class VaultAuth {
 
   #granted(options: TokenOptions): Reply & { auth?: object } {
     this.logins += 1
-    const token = this.live(this.grant(options))
+    const token = this.live(this.grant(options), this.namespace)
     return token === undefined ? { status: 500, errors: ['internal error'] } : { status: 200, auth: this.#auth(token) }
   }
 
@@ -147,4 +172,9 @@ export class VaultAuth {
     const { status } = (await answer.json()) as { status?: { authenticated?: boolean; user?: { username?: string } } }
     return status?.authenticated === true ? status.user?.username : undefined
   }
+}
+
+/** A path as it stands from the root. */
+export function placeIn(namespace: string, path: string): string {
+  return namespace === '' ? path : `${namespace}/${path}`
 }

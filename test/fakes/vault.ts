@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { VaultAuth } from './vault-auth.ts'
+import { placeIn, VaultAuth } from './vault-auth.ts'
 import { type Engine, KvOne, type KvRequest, KvTwo, parseGo, printGo, type Reply } from './vault-kv.ts'
 
 /** What the fake does instead of its work, to requests whose path and method fit. */
@@ -31,13 +31,16 @@ export interface Seen {
 /**
  * The HTTP API of Vault and OpenBao as far as the adapter uses it, on a real socket. It copies: mounts and their routes
  * (404 "no handler for route" where there is none), policies before anything else (403 also for what is not there), KV v1 and v2
- * (vault-kv.ts), tokens and logins (vault-auth.ts), `sys/health`, `sys/seal-status`, `sys/capabilities-self`, `sys/internal/ui/mounts/PATH`, and the
+ * (vault-kv.ts), tokens and logins (vault-auth.ts), namespaces by `X-Vault-Namespace` (404 "namespace not found"; a mount's own paths in them; a token works where it
+ * was made and below), `sys/health`, `sys/seal-status`, `sys/capabilities-self`, `sys/internal/ui/mounts/PATH`, and the
  * envelope with `request_id`. Seen on OpenBao 2.6.2; https://openbao.org/api-docs/ and https://openbao.org/api-docs/system/
  */
 export class VaultFake {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  /** By their places from the root. */
   readonly #mounts = new Map<string, Engine>()
+  readonly namespaces = new Set([''])
   #knobs: { readonly fits: RegExp; readonly knob: Knob; left: number }[] = []
   readonly auth: VaultAuth
   readonly root: string
@@ -117,7 +120,8 @@ export class VaultFake {
     const body = await bodyOf(request)
     const knob = this.#knob(`${method} ${url}`)
     if (knob !== undefined && instead(knob, request, response)) return
-    const reply = await this.#reply(method, url, token, body)
+    const namespace = (request.headers['x-vault-namespace']?.toString() ?? '').replace(/^\/|\/$/g, '')
+    const reply = await this.#reply({ method, url, token, namespace, text: body })
     if (knob?.do === 'cut') return void request.socket.destroy()
     if (knob?.do === 'slow') await new Promise(resolve => setTimeout(resolve, knob.ms))
     send(response, reply)
@@ -129,35 +133,41 @@ export class VaultFake {
     return found?.knob
   }
 
-  async #reply(method: string, url: string, token: string | undefined, text: string): Promise<Whole> {
+  async #reply({ method, url, token, namespace, text }: Asked): Promise<Whole> {
     const { pathname, searchParams: query } = new URL(url, 'http://fake')
     const path = decodeURIComponent(pathname.replace(/^\/v1\//, ''))
     if (path === 'sys/health')
       return raw(this.sealed ? 503 : 200, { initialized: true, sealed: this.sealed, standby: false, version: 'fake' })
     if (path === 'sys/seal-status') return raw(200, { type: 'shamir', initialized: true, sealed: this.sealed, version: 'fake' })
     if (this.sealed) return { status: 503, errors: ['Vault is sealed'] }
+    if (!this.namespaces.has(namespace)) return { status: 404, errors: ['namespace not found'] }
     const body = text === '' ? {} : (parseGo(text) as Record<string, unknown>)
-    const login = /^auth\/(approle|kubernetes)\/login$/.exec(path)?.[1]
-    if (login !== undefined) return this.auth.login(login, body)
-    const live = this.auth.live(token)
+    const login = /^auth\/(approle|kubernetes|jwt)\/login$/.exec(path)?.[1]
+    if (login !== undefined) return namespace === this.auth.namespace ? this.auth.login(login, body) : denied
+    const live = this.auth.live(token, namespace)
     if (live === undefined) return denied
-    if (path.startsWith('sys/internal/ui/mounts/')) return this.#mountOf(path.slice('sys/internal/ui/mounts/'.length), live)
+    if (path.startsWith('sys/internal/ui/mounts/')) return this.#mountOf(path.slice('sys/internal/ui/mounts/'.length), namespace, live)
     const operation = operationOf(method, query)
     const place = operation === 'list' ? `${path.replace(/\/$/, '')}/` : path
-    const can = this.auth.capabilities(live, place)
+    const can = this.auth.capabilities(live, place, namespace)
     if (!can.includes('root') && !can.includes(operation === 'write' ? 'update' : operation)) return denied
     if (path.startsWith('auth/token/')) return this.auth.self(path.slice('auth/token/'.length), live)
     if (path === 'sys/capabilities-self') {
       const paths = body.paths as readonly string[]
-      return { status: 200, data: Object.fromEntries(paths.map(each => [each, this.auth.capabilities(live, each)])) }
+      return { status: 200, data: Object.fromEntries(paths.map(each => [each, this.auth.capabilities(live, each, namespace)])) }
     }
-    const [mount, engine] = this.#route(place)
+    const [mount, engine] = this.#route(placeIn(namespace, place))
     if (engine === undefined) return { status: 404, errors: [`no handler for route "${path}". route entry not found.`] }
-    return engine.handle({ operation, key: place.slice(mount.length + 1), query: this.pages ? query : new URLSearchParams(), body })
+    return engine.handle({
+      operation,
+      key: placeIn(namespace, place).slice(mount.length + 1),
+      query: this.pages ? query : new URLSearchParams(),
+      body,
+    })
   }
 
-  #mountOf(path: string, token: NonNullable<ReturnType<VaultAuth['live']>>): Whole {
-    const [mount, engine] = this.#route(path)
+  #mountOf(path: string, namespace: string, token: NonNullable<ReturnType<VaultAuth['live']>>): Whole {
+    const [mount, engine] = this.#route(placeIn(namespace, path))
     const may = token.rules === undefined || token.rules.some(rule => rule.path.startsWith(`${mount}/`))
     if (engine === undefined || !may) {
       return {
@@ -165,13 +175,28 @@ export class VaultFake {
         errors: [`preflight capability check returned 403, please ensure client's policies grant access to path "${path}/"`],
       }
     }
-    return { status: 200, data: { path: `${mount}/`, type: 'kv', options: engine.version === '1' ? null : { version: '2' } } }
+    return {
+      status: 200,
+      data: {
+        path: `${mount.slice(namespace === '' ? 0 : namespace.length + 1)}/`,
+        type: 'kv',
+        options: engine.version === '1' ? null : { version: '2' },
+      },
+    }
   }
 
   #route(path: string): [string, Engine | undefined] {
     const mount = [...this.#mounts.keys()].filter(each => path.startsWith(`${each}/`)).sort((a, b) => b.length - a.length)[0] ?? ''
     return [mount, this.#mounts.get(mount)]
   }
+}
+
+interface Asked {
+  readonly method: string
+  readonly url: string
+  readonly token: string | undefined
+  readonly namespace: string
+  readonly text: string
 }
 
 type Whole = Reply & { readonly auth?: object; readonly raw?: object }

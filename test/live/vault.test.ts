@@ -1,5 +1,5 @@
 import { createSecretKey } from 'node:crypto'
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
@@ -9,6 +9,7 @@ import { type BrokerError, type Capability, Store, type StoreAdapter, type Store
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { TokenReviewFake } from '../fakes/token-review.ts'
 import { findOpenBao, type OpenBao, startOpenBao } from '../servers/openbao.ts'
+import { tell } from './tell.ts'
 
 /** The adapter against a real server in dev mode. Without a binary the row of the live table says absent, and why. */
 const binary = await findOpenBao()
@@ -34,7 +35,7 @@ const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 
 describe.runIf(binary === undefined)('without a Vault-compatible server', () => {
   test('the row says absent', async () => {
-    await tell({ server: 'none', ...counted, absent: 'no `bao` or `vault` on PATH, and KEYTURN_TEST_BAO names none' })
+    await tell({ adapter: 'vault', server: 'none', ...counted, absent: 'no `bao` or `vault` on PATH, and KEYTURN_TEST_BAO names none' })
   })
 })
 
@@ -53,7 +54,7 @@ describe.skipIf(binary === undefined)('adapter-vault on a real server', () => {
   afterAll(async () => {
     for (const each of opened) await each.close()
     if (!prepared) counted.failed += 1
-    await tell({ server: `openbao ${bao.version}`, ...counted })
+    await tell({ adapter: 'vault', server: `openbao ${bao.version}`, ...counted })
     await bao.stop()
     await review.close()
     await rm(folder, { recursive: true })
@@ -338,10 +339,4 @@ async function failure(call: Promise<unknown>): Promise<BrokerError> {
     () => expect.unreachable('it ended well'),
     (error: BrokerError) => error,
   )
-}
-
-/** Adds the row to the live table of the run, where there is one. */
-async function tell(row: object): Promise<void> {
-  const file = process.env.KEYTURN_LIVE_TABLE
-  if (file !== undefined) await appendFile(file, `${JSON.stringify({ adapter: 'vault', ...row })}\n`)
 }

@@ -16,8 +16,8 @@ export interface OpenBao {
   readonly rootToken: string
   /** As the server tells it: `2.6.2`. */
   readonly version: string
-  /** One request as root, for setting things up; answers the JSON, undefined for 204. Fails on any other status than 2xx. */
-  api(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object): Promise<unknown>
+  /** One request as root, for setting things up; answers the JSON, undefined for 204. Fails on any other status than 2xx. `namespace`: where; left out: in the root. */
+  api(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object, namespace?: string): Promise<unknown>
   stop(): Promise<void>
 }
 
@@ -51,7 +51,7 @@ export async function startOpenBao(binary: string, tlsFolder?: string): Promise<
   })
   const url = `${tlsFolder === undefined ? 'http' : 'https'}://${address}`
   // the server that is asked is the one just started, and only on the loopback
-  const call: OpenBao['api'] = (method, path, body) => send(new URL(`/v1/${path}`, url), method, body)
+  const call: OpenBao['api'] = (method, path, body, namespace) => send(new URL(`/v1/${path}`, url), method, body, namespace)
   const version = await answers(call, child, () => complaints)
   return { url, rootToken, version, api: call, stop: () => stop(child) }
 }
@@ -68,9 +68,13 @@ async function answers(call: OpenBao['api'], child: ChildProcess, complaints: ()
   throw new Error(`the server did not answer within ${startMs} ms: ${complaints()}`)
 }
 
-async function send(url: URL, method: string, body: object | undefined): Promise<unknown> {
+async function send(url: URL, method: string, body: object | undefined, namespace: string | undefined): Promise<unknown> {
   const open = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const headers = { 'x-vault-token': rootToken, 'content-type': 'application/json' }
+  const headers = {
+    'x-vault-token': rootToken,
+    'content-type': 'application/json',
+    ...(namespace === undefined ? {} : { 'x-vault-namespace': namespace }),
+  }
   const request = open(url, { method, headers, rejectUnauthorized: false, agent: false })
   request.end(body === undefined ? undefined : JSON.stringify(body))
   // the event's one argument is the response

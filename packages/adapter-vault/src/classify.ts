@@ -35,13 +35,19 @@ const codes = 'https://openbao.org/api-docs/#http-status-codes'
 export const answerRows: readonly Row[] = [
   { status: 400, text: /check-and-set parameter did not match/, code: 'conflict', from: 'openbao builtin/logical/kv/path_data.go' },
   { status: 400, text: /check-and-set parameter required/, code: 'invalid_argument', from: 'openbao builtin/logical/kv/path_data.go' },
+  {
+    status: 400,
+    text: /fetching keys/,
+    code: 'unavailable',
+    from: 'openbao builtin/credential/jwt: a login by JWT while the issuer does not give its keys',
+  },
   { status: 400, code: 'invalid_argument', from: codes },
   { status: 403, code: 'permission_denied', from: codes },
   {
     status: 404,
     text: /./,
     code: 'invalid_argument',
-    from: 'openbao vault/router.go: "no handler for route" is a wrong mount, not an absent secret',
+    from: 'openbao vault/router.go: "no handler for route" is a wrong mount, "namespace not found" a wrong namespace, not an absent secret',
   },
   { status: 404, code: 'not_found', from: codes },
   { status: 405, code: 'unsupported', from: codes },

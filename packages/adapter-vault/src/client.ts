@@ -19,13 +19,19 @@ export interface Request {
   readonly signal: AbortSignal
 }
 
+/** A server and a namespace of it; without one, its root. */
+export interface ClientSettings extends TransportSettings {
+  readonly namespace?: string | undefined
+}
+
 /** A server's HTTP API. Paths are plain; they are encoded here, once. Errors are node-vault's with an `Answer`, or `TransportError`. */
 export class Client {
+  readonly #settings: ClientSettings
   readonly #transport: Transport
   readonly #vault: NodeVault
 
-  constructor(settings: TransportSettings) {
-    const transport = new Transport(settings)
+  constructor(settings: ClientSettings, transport = new Transport(settings)) {
+    this.#settings = settings
     this.#transport = transport
     const opened: unknown = openNodeVault({
       endpoint: settings.address.replace(/\/$/, ''),
@@ -38,9 +44,14 @@ export class Client {
     // its own declarations say `any` where our transport decides
     const vault = opened as NodeVault
     // it took VAULT_NAMESPACE and VAULT_PREFIX from the environment of the process, which a section of a config overrules
-    vault.namespace = undefined
+    vault.namespace = settings.namespace
     vault.pathPrefix = ''
     this.#vault = vault
+  }
+
+  /** The same server by the same connections, in another namespace. */
+  in(namespace: string | undefined): Client {
+    return new Client({ ...this.#settings, namespace }, this.#transport)
   }
 
   /** `query` is one that the transport knows: `version=3`. */

@@ -4,9 +4,11 @@ import { membersOf, parsed } from './json-source.ts'
 import { type Kv, saysAbsent } from './kv.ts'
 import { mountOf } from './mount.ts'
 import { type MountOptions, placeInV1, placeInV2 } from './names.ts'
+import type { Session } from './session.ts'
 
 interface Subject {
   readonly kv: Kv
+  readonly session: Session
   readonly options: MountOptions
   readonly version: 1 | 2
 }
@@ -27,7 +29,7 @@ export function examiner(subject: Subject): StoreAdapter['examine'] {
   return async (path, { signal }) => {
     signal.throwIfAborted()
     const login = await look(examiningVault, signal, 'login', async () => {
-      await mayLookUp(subject.kv, signal)
+      await subject.session.lookUp(signal)
       return { ok: true, what: 'login' }
     })
     if (path === null || !login.ok) return [login]
@@ -40,11 +42,6 @@ export function examiner(subject: Subject): StoreAdapter['examine'] {
     const place = rights.ok ? [await look(examiningVault, signal, `path ${path}`, () => fieldsFinding(subject, path, targets, signal))] : []
     return [login, mount, rights, ...place]
   }
-}
-
-/** A token that may not look itself up still logs in. */
-async function mayLookUp(kv: Kv, signal: AbortSignal): Promise<void> {
-  await kv.read('auth/token/lookup-self', signal)
 }
 
 function targetsOf(path: string, { options, version }: Subject): Targets | BrokerError {

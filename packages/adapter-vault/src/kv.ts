@@ -84,6 +84,11 @@ export function saysAbsent({ response: { body } }: ApiError): boolean {
 /** A 404 that is no absence: a wrong mount or a path of the other kind of KV. Taking it for one would hide a wrong config. */
 export function misplaced(path: string, { response: { body } }: ApiError): BrokerError {
   const why = body.errors[0] ?? body.warnings[0] ?? 'the answer is none of a KV mount'
+  if (/namespace not found/.test(why)) {
+    return new BrokerError('invalid_argument', `vault: ${path} is in no namespace of the server: ${why.trim()}`, {
+      hint: 'say namespace in the section as the server has it',
+    })
+  }
   return new BrokerError('invalid_argument', `vault: ${path} is no path of a KV mount of this kind: ${why.trim()}`, {
     hint: 'check mount and kind: KV v2 paths have data/ after the mount, KV v1 paths have not; say mount and kv in the section',
   })

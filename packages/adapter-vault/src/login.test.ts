@@ -2,6 +2,7 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { seededRandom } from '@keyturn/conformance'
 import { type BrokerError, Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -9,6 +10,7 @@ import { TokenReviewFake } from '../../../test/fakes/token-review.ts'
 import { VaultFake } from '../../../test/fakes/vault.ts'
 import type { Rule } from '../../../test/fakes/vault-auth.ts'
 import { SetClock } from '../../../test/fakes/vault-clock.ts'
+import { JwtIssuer, JwtReview } from '../../../test/fakes/vault-jwt.ts'
 import { open, options } from './index.ts'
 
 const path = 'secret/data/app' as StorePath
@@ -162,5 +164,92 @@ describe('a login by Kubernetes', () => {
     expect(error.code).toBe('unauthenticated')
     expect(error.message).toContain(tokenFile)
     expect(fake.seen).toEqual([])
+  })
+})
+
+describe('a login by JWT', () => {
+  let issuer: JwtIssuer
+  let review: JwtReview
+  beforeEach(() => {
+    const now = () => clock.now().getTime()
+    issuer = new JwtIssuer('https://ci.example.com', now)
+    review = new JwtReview(issuer, now)
+    fake.auth.jwt = review
+    fake.auth.jwtRoles.set('app', { audience: 'vault', subject: 'repo:app', ttlMs: 60 * second, rules })
+  })
+
+  const minted = (claims: object = {}) => issuer.mint({ sub: 'repo:app', aud: 'vault', ...claims })
+  const auth = { method: 'jwt', role: 'app' }
+
+  test('reads the file anew each time, as the platform replaces it before it ends', async () => {
+    const tokenFile = await file('jwt', `${minted()}\n`)
+    const store = await storeWith({ ...auth, tokenFile })
+    await store.read(path)
+    clock.advance(600 * second)
+    await writeFile(tokenFile, minted())
+    await store.read(path)
+    expect(fake.auth.logins).toBe(2)
+  })
+
+  test('takes a token that a variable gave', async () => {
+    await (await storeWith({ ...auth, token: minted() })).read(path)
+  })
+
+  test('without a role takes the default of the mount', async () => {
+    fake.auth.jwtDefaultRole = 'app'
+    await (await storeWith({ method: 'jwt', token: minted() })).read(path)
+    expect(fake.auth.logins).toBe(1)
+  })
+
+  test('keeps its token no longer than its ttl', async () => {
+    const store = await storeWith({ ...auth, token: minted() })
+    await store.read(path)
+    clock.advance(61 * second)
+    await store.read(path)
+    expect(fake.auth.logins).toBe(2)
+  })
+
+  test('is shared by all who wait for it, and its token is revoked at the end', async () => {
+    const store = await storeWith({ ...auth, token: minted() })
+    await Promise.all(Array.from({ length: 8 }, () => store.read(path)))
+    await store.close()
+    expect([fake.auth.logins, fake.auth.revocations]).toEqual([1, 1])
+  })
+
+  test.each([
+    ['that has ended', () => minted({ exp: 1 }), /token is expired/],
+    ['for another audience', () => minted({ aud: 'other' }), /audience/],
+    ['of another subject', () => minted({ sub: 'repo:other' }), /bound claim/],
+    ['of another issuer', () => new JwtIssuer('https://ci.example.com').mint({ sub: 'repo:app', aud: 'vault' }), /signature/],
+    ['that is none', () => 'canary-no-jwt', /three parts/],
+  ])('with a token %s is unauthenticated, says why, and does not repeat the token', async (_title, token, why) => {
+    const given = token()
+    const error = await failure((await storeWith({ ...auth, token: given })).read(path))
+    expect(error.code).toBe('unauthenticated')
+    expect(error.message).toContain(`the jwt login as role app at auth/jwt of ${fake.url} failed`)
+    expect(error.message).toMatch(why)
+    expect(`${error.stack}${JSON.stringify(error)}${inspect(error.origin, { depth: 20 })}`).not.toContain(given)
+  })
+
+  test.each([
+    ['an unknown role', { role: 'none' }],
+    ['no role where the mount has no default', { role: undefined }],
+    ['a mount that is not there', { mount: 'team/ci' }],
+  ])('with %s is unauthenticated', async (_title, more) => {
+    expect((await failure((await storeWith({ ...auth, token: minted(), ...more })).read(path))).code).toBe('unauthenticated')
+  })
+
+  test('is unavailable while the issuer does not give its keys, and works when it does again', async () => {
+    const store = await storeWith({ ...auth, token: minted() })
+    review.keyless = true
+    expect((await failure(store.read(path))).code).toBe('unavailable')
+    review.keyless = false
+    await store.read(path)
+  })
+
+  test('with no file is unauthenticated and names it', async () => {
+    const tokenFile = join(folder, 'missing')
+    const error = await failure((await storeWith({ ...auth, tokenFile })).read(path))
+    expect([error.code, error.message]).toEqual(['unauthenticated', expect.stringContaining(tokenFile)])
   })
 })

@@ -36,6 +36,7 @@ const podTokenFile = '/var/run/secrets/kubernetes.io/serviceaccount/token'
 export function credentialOf(auth: VaultAuth = { method: 'token' }, env: Environment): Credential {
   if (auth.method === 'token') return tokenCredential(auth, env)
   const place = `auth/${auth.mount}`
+  if (auth.method === 'jwt') return jwtCredential(auth, place)
   if (auth.method === 'approle') {
     const { roleId, secretId, secretIdFile } = auth
     return loginCredential(`the approle login at ${place}`, `${place}/login`, async signal => ({
@@ -59,6 +60,15 @@ function loginCredential(title: string, path: string, body: (signal: AbortSignal
       return grantOf(await client.write(path, JSON.stringify(await body(signal)), { token: undefined, signal }))
     },
   }
+}
+
+function jwtCredential({ role, token, tokenFile }: Extract<VaultAuth, { method: 'jwt' }>, place: string): Credential {
+  const as = role === undefined ? '' : ` as role ${role}`
+  return loginCredential(`the jwt login${as} at ${place}`, `${place}/login`, async signal => ({
+    ...(role === undefined ? {} : { role }),
+    // the schema lets one of the two through
+    jwt: tokenFile === undefined ? (token ?? '') : await contentOf(tokenFile, 'the JWT', signal),
+  }))
 }
 
 function tokenCredential(
@@ -130,7 +140,9 @@ export function loginFailed(error: unknown, credential: Credential, address: str
       : ''
   return new BrokerError(meant, `vault: ${credential.title} of ${address} failed: ${why.trim()}`, {
     cause: error,
-    ...(meant === 'unauthenticated' ? { hint: 'check method, mount, role and credential; the server’s audit log says which it was' } : {}),
+    ...(meant === 'unauthenticated'
+      ? { hint: 'check method, mount, namespace, role and credential; the server’s audit log says which it was' }
+      : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   })
 }

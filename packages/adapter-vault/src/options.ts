@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { kvOf, type MountOptions } from './names.ts'
+import { brokenNamespace } from './namespace.ts'
 
 export { nameOf } from './names.ts'
 
@@ -8,8 +9,16 @@ const mountPath = z
   .regex(/^[^/\s\\%?#]+(?:\/[^/\s\\%?#]+)*$/, 'a mount is its path without slashes around it, as in secret or team/kv')
   .refine(text => !text.split('/').some(part => part === '.' || part === '..'), 'a mount has no segment that is . or ..')
 const file = z.string().min(1)
+const namespace = z.string().superRefine((text, context) => {
+  const broken = brokenNamespace(text)
+  if (broken !== undefined)
+    context.addIssue({ code: 'custom', message: `${broken}: a namespace is its path without slashes around it, as in admin/payments` })
+})
+/** Where a login lives, should that not be the namespace of the secrets. */
+const login = { namespace: namespace.optional() }
 
 const token = z.strictObject({
+  ...login,
   method: z.literal('token'),
   /** Must come from a variable; a file that is replaced is read again at each login. */
   token: z.string().min(1).optional(),
@@ -18,6 +27,7 @@ const token = z.strictObject({
 
 const appRole = z
   .strictObject({
+    ...login,
     method: z.literal('approle'),
     mount: mountPath.default('approle'),
     roleId: z.string().min(1),
@@ -28,12 +38,27 @@ const appRole = z
   .refine(auth => auth.secretId === undefined || auth.secretIdFile === undefined, 'give secretId or secretIdFile, not both')
 
 const kubernetes = z.strictObject({
+  ...login,
   method: z.literal('kubernetes'),
   mount: mountPath.default('kubernetes'),
   role: z.string().min(1),
   /** Default: `KEYTURN_SERVICE_ACCOUNT_TOKEN_FILE`, else the pod's own. */
   tokenFile: file.optional(),
 })
+
+const jwt = z
+  .strictObject({
+    ...login,
+    method: z.literal('jwt'),
+    mount: mountPath.default('jwt'),
+    /** Left out: the mount's own `default_role`. */
+    role: z.string().min(1).optional(),
+    /** Must come from a variable, as a CI job has it. */
+    token: z.string().min(1).optional(),
+    /** A file that is replaced is read again at each login. */
+    tokenFile: file.optional(),
+  })
+  .refine(auth => (auth.token === undefined) !== (auth.tokenFile === undefined), 'give tokenFile or token, one of both')
 
 const address = z
   .url({ protocol: /^https?$/, error: 'an address is a URL, as in https://vault.example.com:8200' })
@@ -45,7 +70,9 @@ export const options = z
     /** Where the server answers: `https://vault.example.com:8200`. */
     address,
     /** Left out: the token of `VAULT_TOKEN`. */
-    auth: z.discriminatedUnion('method', [token, appRole, kubernetes]).optional(),
+    auth: z.discriminatedUnion('method', [token, appRole, kubernetes, jwt]).optional(),
+    /** Where everything here lies: `admin/payments`; `root` is the server's own. Left out: that one, or where the token is `VAULT_TOKEN`, `VAULT_NAMESPACE`. */
+    namespace: namespace.optional(),
     /** The mount of every path here; needed when it has more than one segment. Default: the first segment. */
     mount: mountPath.optional(),
     /** The kind of every mount here. Default: by the shape of the paths. */

@@ -65,6 +65,11 @@ export class Session {
     }
   }
 
+  /** Asks the server about the token in use: a login alone would not find out that a given one ended. */
+  async lookUp(signal: AbortSignal): Promise<void> {
+    await this.run(signal, token => this.#ports.client.read('auth/token/lookup-self', { token, signal }))
+  }
+
   /** Ends a token that we made, if the server takes it in time. */
   async close(): Promise<void> {
     const held = this.#held

@@ -104,7 +104,7 @@ export class Transport {
         headersTimeout: this.#answerMs,
         bodyTimeout: this.#answerMs,
       })
-      return await read(response, [...Object.values(headers ?? {}), json ?? ''])
+      return await read(response, [headers?.['X-Vault-Token'] ?? '', json ?? ''])
     } catch (error) {
       signal?.throwIfAborted()
       throw error instanceof TransportError ? error : named(error)
