@@ -6,7 +6,7 @@ import { BrokerError } from '@keyturn/core'
  */
 export type BrokerDoor = Pick<
   typeof import('@keyturn/broker'),
-  'auditKeys' | 'examineBroker' | 'examineStores' | 'kinds' | 'makeOfflineToken' | 'readConfig' | 'serve'
+  'auditKeys' | 'examineBroker' | 'examineStores' | 'kinds' | 'makeOfflineToken' | 'openCopy' | 'readConfig' | 'serve'
 >
 
 /** Loads the broker. `unsupported` when this install has none. */

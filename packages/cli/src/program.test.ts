@@ -100,6 +100,7 @@ describe('exit codes', () => {
       'get',
       'set',
       'delete',
+      'copy',
       'list',
       'versions',
       'rotate',

@@ -6,6 +6,7 @@ import { abort } from './commands/abort.ts'
 import { audit } from './commands/audit.ts'
 import { check } from './commands/check.ts'
 import { config } from './commands/config.ts'
+import { copy } from './commands/copy.ts'
 import { remove } from './commands/delete.ts'
 import { doctor } from './commands/doctor.ts'
 import { get } from './commands/get.ts'
@@ -22,7 +23,25 @@ import { Exit, errorText, exit, exitCodeOf } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 import { version } from './version.ts'
 
-const commands = [serve, check, config, get, set, remove, list, versions, rotate, status, rollback, abort, retry, token, audit, doctor]
+const commands = [
+  serve,
+  check,
+  config,
+  get,
+  set,
+  remove,
+  copy,
+  list,
+  versions,
+  rotate,
+  status,
+  rollback,
+  abort,
+  retry,
+  token,
+  audit,
+  doctor,
+]
 
 const environment = `
 Environment:

@@ -1,0 +1,84 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { AuditLog } from '@keyturn/audit'
+import type { Config } from '@keyturn/config'
+import { BrokerError, type Clock, type Random } from '@keyturn/core'
+import { EnvelopeSealer, type Keyring, WrapMeter } from '@keyturn/envelope'
+import { openLedger } from '@keyturn/ledger'
+import { openKeyring } from '../keys/keyring.ts'
+import { type DerivedKeys, derivedKeys, openRootCopy, rootRecord } from '../keys/root.ts'
+import { leaveRootCopy, readRootCopy } from '../keys/root-copy.ts'
+import { fileTally } from '../keys/wrap-tally.ts'
+import { makePrivateFolder, mustBePrivate } from '../private-file.ts'
+
+/** What a deployment's own files give to whoever works beside its broker. */
+export interface Deployment {
+  readonly config: Config
+  readonly keyring: Keyring
+  readonly keys: DerivedKeys
+  readonly audit: AuditLog
+}
+
+interface Setting {
+  readonly env: NodeJS.ProcessEnv
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/**
+ * Opens keys and audit of a deployment, whether or not its broker runs: a running one holds its ledger and its audit file alone, so that the keys are
+ * taken from the copy beside the ledger, and what is recorded goes to a chain of its own beside the broker's. Where no broker ever started, they are made.
+ */
+export async function openDeployment(config: Config, setting: Setting): Promise<Deployment> {
+  makePrivateFolder(config.broker.data)
+  mustBePrivate(config.broker.data)
+  const { keyring, keys } = existsSync(join(config.broker.data, 'root.json'))
+    ? fromCopy(config, setting)
+    : await fromLedger(config, setting)
+  return { config, keyring, keys, audit: await openAudit(config, keys, setting.clock) }
+}
+
+function fromCopy(config: Config, { env, random }: Setting): Pick<Deployment, 'keyring' | 'keys'> {
+  const keyring = openKeyring(config.broker, { env, random, fresh: false })
+  const { ledger, sealed } = readRootCopy(config.broker.data)
+  return { keyring, keys: openRootCopy(sealed, new EnvelopeSealer({ keyring, random, store: ledger, meter: null })) }
+}
+
+async function fromLedger(config: Config, { env, clock, random }: Setting): Promise<Pick<Deployment, 'keyring' | 'keys'>> {
+  const { data, ledger: url } = config.broker
+  const production = config.environment === 'production'
+  const ledger = await openLedger({ data, clock, random, production, ...(url === null ? {} : { url }) })
+  try {
+    const fresh = (await ledger.sealed.get(rootRecord)) === null
+    const keyring = openKeyring(config.broker, { env, random, fresh })
+    const meter = new WrapMeter(fileTally(data))
+    await meter.ready(keyring.currentId)
+    const keys = await derivedKeys(ledger.sealed, new EnvelopeSealer({ keyring, random, store: ledger.id, meter }), random)
+    const root = await ledger.sealed.get(rootRecord)
+    if (root !== null) leaveRootCopy(data, { ledger: ledger.id, sealed: root })
+    return { keyring, keys }
+  } finally {
+    await ledger.close()
+  }
+}
+
+/** The broker's own chain while it is stopped, else one beside it. `conflict` when another copy holds that. */
+async function openAudit(config: Config, keys: DerivedKeys, clock: Clock): Promise<AuditLog> {
+  const { file, anchor } = config.audit
+  const anchored = anchor?.file === undefined ? {} : { anchor: { path: anchor.file, everyMs: anchor.every ?? 60_000 } }
+  try {
+    return await AuditLog.open({ path: file, key: keys.audit, clock, ...anchored })
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
+    return AuditLog.open({ path: besideOf(file), key: keys.audit, clock }).catch(cause => {
+      if (!(cause instanceof BrokerError) || cause.code !== 'conflict') throw cause
+      throw new BrokerError('conflict', `another copy is under way: it holds ${besideOf(file)}`, { hint: 'wait for its end', cause })
+    })
+  }
+}
+
+/** `audit.jsonl` becomes `audit.copy.jsonl`. */
+function besideOf(file: string): string {
+  const end = /\.[^./]*$/.exec(file)?.[0] ?? ''
+  return `${file.slice(0, file.length - end.length)}.copy${end}`
+}

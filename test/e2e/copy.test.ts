@@ -1,0 +1,377 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { verify } from '@keyturn/audit'
+import { auditKeys, readConfig } from '@keyturn/broker'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Around, type Ran, ran } from '../../packages/cli/test/fake-terminal.ts'
+import { VaultFake } from '../fakes/vault.ts'
+import type { KvTwo } from '../fakes/vault-kv.ts'
+import { Place, start } from './harness.ts'
+
+let place: Place
+let vault: VaultFake
+let kv: KvTwo
+
+beforeEach(async () => {
+  place = new Place()
+  vault = await VaultFake.start()
+  kv = vault.mount('secret', 2)
+})
+afterEach(async () => {
+  expect(vault.broken).toEqual([])
+  await vault.close()
+  place.remove()
+})
+
+const env = () => ({ KEYTURN_DATA: join(place.folder, 'data'), KEYTURN_LISTEN: '127.0.0.1:0', THE_TOKEN: vault.root })
+const keyturn = (line: string, around: Around = {}): Promise<Ran> => ran(line.split(' '), { cwd: place.folder, env: env(), ...around })
+const vaultSection = (secrets: string) =>
+  `vault: { address: "${vault.url}", timeout: 5s, auth: { method: token, token: "\${THE_TOKEN}" }, secrets: [${secrets}] }\n`
+const steps = (answer: Ran) =>
+  answer.out
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+const rowsOf = (answer: Ran) =>
+  answer.out
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => line.split('\t'))
+/** Writes that reached Vault. */
+const writes = () => vault.seen.filter(({ method, path }) => (method === 'POST' || method === 'PUT') && path.includes('/data/'))
+
+/** Every line of an audit file, with the verdict on its chain. */
+async function audited(name: string): Promise<{ status: string; lines: Record<string, unknown>[] }> {
+  const config = await readConfig({ config: 'keyturn.yaml', cwd: place.folder, env: env() })
+  const file = join(place.folder, 'data', name)
+  const { status } = await verify(file, { findKey: await auditKeys(config, env()) })
+  const lines = readFileSync(file, 'utf8').trim().split('\n')
+  return { status, lines: lines.map(line => JSON.parse(line)) }
+}
+
+describe('from a file of variables to Vault', () => {
+  const three = `{ path: secret/data/app/db, key: url, name: DATABASE_URL }, { path: secret/data/app/api, key: key, name: API_KEY }, { path: secret/data/app/smtp, name: SMTP }`
+  const rows =
+    'secrets:\n  DATABASE_URL: { from: [dotenv, vault] }\n  API_KEY: { from: [dotenv, vault] }\n  SMTP: { from: [dotenv, vault] }\n'
+  const files = () => {
+    place.write('app.env', `DATABASE_URL=postgres://marker-db\nAPI_KEY="marker key"\nSMTP='{"user":"u","port":2525}'\n`)
+    const own = '[{ path: DATABASE_URL }, { path: API_KEY }, { path: SMTP, format: json }]'
+    place.write('keyturn.yaml', `dotenv: { file: app.env, secrets: ${own} }\n${vaultSection(three)}${rows}`)
+  }
+
+  test('--plan says what would happen, and nothing is written', async () => {
+    files()
+    const plan = await keyturn('copy dotenv vault --plan')
+    expect([plan.code, rowsOf(plan)]).toEqual([
+      0,
+      [
+        ['API_KEY', 'API_KEY', 'secret/data/app/api', 'create', ''],
+        ['DATABASE_URL', 'DATABASE_URL', 'secret/data/app/db', 'create', ''],
+        ['SMTP', 'SMTP', 'secret/data/app/smtp', 'create', ''],
+      ],
+    ])
+    expect(writes()).toEqual([])
+  })
+
+  test('a text goes where an entry names its field, fields keep their source, and a second run makes no second version', async () => {
+    files()
+    const first = await keyturn('copy dotenv vault --verify')
+    expect(first.code, first.err).toBe(0)
+    expect(rowsOf(first).map(row => [row[0], row[3], row[4], row[5]])).toEqual([
+      ['API_KEY', 'copied', '1', 'yes'],
+      ['DATABASE_URL', 'copied', '1', 'yes'],
+      ['SMTP', 'copied', '1', 'yes'],
+    ])
+    expect(writes()).toHaveLength(3)
+    const again = await keyturn('copy dotenv vault --verify --json')
+    expect(again.code).toBe(0)
+    expect(
+      steps(again)
+        .filter(({ event }) => event === 'plan')
+        .map(({ action }) => action),
+    ).toEqual(['same', 'same', 'same'])
+    expect(steps(again).at(-1)).toMatchObject({ event: 'end', copied: 0, same: 3, failed: 0, differs: 0 })
+    expect(writes()).toHaveLength(3)
+    const back = place.read('keyturn.yaml').replaceAll('[dotenv, vault]', '[vault, dotenv]')
+    place.write('keyturn.yaml', back)
+    const broker = await start(place, env())
+    try {
+      expect((await broker.ask('GET', '/v1/secrets/DATABASE_URL?field=url')).body.value).toBe('postgres://marker-db')
+      expect((await broker.ask('GET', '/v1/secrets/SMTP')).body.fields).toEqual({ user: 'u', port: '2525' })
+    } finally {
+      await broker.stop()
+    }
+  })
+
+  test('and back again: one named field is the text of the variable', async () => {
+    files()
+    await keyturn('copy dotenv vault')
+    const before = place.read('app.env')
+    expect((await keyturn('copy vault dotenv --json')).code).toBe(0)
+    expect(place.read('app.env')).toBe(before)
+    place.write('app.env', 'REST=x\n')
+    const back = await keyturn('copy vault dotenv --verify')
+    expect(back.code, back.err).toBe(0)
+    expect(place.read('app.env')).toContain('DATABASE_URL=postgres://marker-db')
+    expect(place.read('app.env')).toContain('{"port":2525,"user":"u"}')
+    expect(place.read('app.env')).toContain('REST=x')
+  })
+
+  test('a number that Vault would round is refused in the plan, not rounded', async () => {
+    files()
+    place.write('app.env', `SMTP='{"port":12345678901234567890}'\n`)
+    const refused = await keyturn('copy dotenv vault --only SMTP --json')
+    expect([refused.code, writes()]).toEqual([2, []])
+    expect(steps(refused)[0]).toMatchObject({ action: 'cannot', why: expect.stringContaining('vault cannot hold it whole: field "port"') })
+  })
+
+  test('what has no place, or cannot be held there, is told all at once before anything is written', async () => {
+    place.write('app.env', 'ONE=1\nTWO=2\nTHREE=3\nFOUR=4\n')
+    const entries = '{ path: secret/data/two, name: TWO }, { path: secret/data/three, key: value, name: THREE }'
+    place.write('next.yaml', vaultSection(entries))
+    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
+    const refused = await keyturn('copy dotenv vault --to-config next.yaml --json')
+    expect(refused.code).toBe(2)
+    expect(steps(refused).map(({ name, action, why }) => [name, action, why])).toEqual([
+      ['FOUR', 'cannot', 'vault has no place for it: add - path: ... with name: FOUR'],
+      ['ONE', 'cannot', 'vault has no place for it: add - path: ... with name: ONE'],
+      ['THREE', 'create', null],
+      ['TWO', 'cannot', expect.stringContaining('write key: with the name of its field')],
+    ])
+    expect(refused.err).toContain('3 of 4 cannot be copied; nothing was written')
+    expect(writes()).toEqual([])
+    expect((await keyturn('copy dotenv vault --to-config next.yaml --only THREE')).code).toBe(0)
+    expect(writes()).toHaveLength(1)
+  })
+
+  test('a person is asked, and no is no', async () => {
+    files()
+    const no = await keyturn('copy dotenv vault', { answers: [false] })
+    expect([no.code, writes()]).toEqual([1, []])
+    expect(no.err).toMatch(/NAME +DOTENV +VAULT +ACTION/)
+    expect((await keyturn('copy dotenv vault', { answers: [true] })).code).toBe(0)
+    expect((await keyturn('copy dotenv vault --yes', { answers: [] })).code).toBe(0)
+  })
+
+  test('no value is told: not on the terminal, not in a file, not in the audit', async () => {
+    files()
+    const told = [
+      await keyturn('copy dotenv vault --plan'),
+      await keyturn('copy dotenv vault --json --verify --versions'),
+      await keyturn('copy vault dotenv', { answers: [true] }),
+    ]
+    const texts = [...told.flatMap(({ out, err }) => [out, err]), place.read('data/audit.jsonl')].join('\n')
+    for (const secret of ['marker-db', 'marker key', '2525', vault.root]) expect(texts).not.toContain(secret)
+    expect(texts).toContain('DATABASE_URL')
+  })
+
+  test('each look at a value and each write is recorded, in a chain that holds', async () => {
+    files()
+    await keyturn('copy dotenv vault --verify')
+    const { status, lines } = await audited('audit.jsonl')
+    expect(status).toBe('ok')
+    const of = lines.filter(({ secret }) => secret === 'API_KEY').map(({ action, source, outcome }) => [action, source, outcome])
+    expect(of).toContainEqual(['read', 'copy: dotenv', 'allowed'])
+    expect(of).toContainEqual(['read', 'copy: vault', 'failed'])
+    expect(of).toContainEqual(['write', 'copy: vault', 'allowed'])
+    expect(of.filter(([action, source]) => action === 'read' && source === 'copy: vault').length).toBeGreaterThan(2)
+    expect(lines.find(({ action }) => action === 'write')).toMatchObject({ principal: expect.stringMatching(/^cli:/), version: '1' })
+  })
+
+  test('beside a running broker it records in a chain of its own; what the broker holds alone is said', async () => {
+    files()
+    place.write('keyturn.yaml', `${place.read('keyturn.yaml')}database: {}\n`)
+    const broker = await start(place, env())
+    try {
+      await broker.ask('PUT', '/v1/secrets/own', { body: { value: 'x' } })
+      const beside = await keyturn('copy dotenv vault')
+      expect(beside.code, beside.err).toBe(0)
+      expect(beside.err).toContain('audit.copy.jsonl')
+      expect((await audited('audit.copy.jsonl')).status).toBe('ok')
+      const held = await keyturn('copy database vault')
+      expect(held.code).toBe(1)
+      expect(held.err).toContain('stop the broker while this store is copied')
+    } finally {
+      await broker.stop()
+    }
+  })
+})
+
+describe('versions', () => {
+  const both = () => {
+    place.write('keyturn.yaml', `database: {}\n${vaultSection('{ path: secret/data/app/db, name: app/db }')}`)
+    for (const password of ['one', 'two', 'three']) kv.put('app/db', { password })
+  }
+
+  test('go along oldest first, once', async () => {
+    both()
+    const copied = await keyturn('copy vault database --versions --verify --json')
+    expect(copied.code, copied.err).toBe(0)
+    expect(steps(copied).find(({ event }) => event === 'plan')).toMatchObject({ action: 'create', versions: 3 })
+    expect(steps(copied).find(({ event }) => event === 'note')).toMatchObject({ note: 'versions get the ids and dates of database' })
+    const again = await keyturn('copy vault database --versions --json')
+    expect(steps(again)[0]).toMatchObject({ action: 'same', versions: 0 })
+    // one more there, and only that one follows
+    kv.put('app/db', { password: 'four' })
+    const more = await keyturn('copy vault database --versions --json')
+    expect(steps(more)[0]).toMatchObject({ action: 'replace', versions: 1 })
+    place.write('keyturn.yaml', 'database: {}\n')
+    const broker = await start(place, env())
+    try {
+      const { versions } = (await broker.ask('GET', '/v1/versions/app%2Fdb')).body
+      expect(versions).toHaveLength(4)
+      const values: string[] = []
+      for (const { version } of versions)
+        values.push((await broker.ask('GET', `/v1/secrets/app%2Fdb?version=${version}`)).body.fields.password)
+      expect(values).toEqual(['four', 'three', 'two', 'one'])
+    } finally {
+      await broker.stop()
+    }
+  })
+
+  test('a store without them gets what is current, and the plan says so', async () => {
+    both()
+    place.write('next.yaml', 'dotenv: { file: app.env, secrets: [{ path: DB, name: app/db, format: json }] }\n')
+    const copied = await keyturn('copy vault dotenv --to-config next.yaml --versions')
+    expect([copied.code, copied.err]).toEqual([0, expect.stringContaining('dotenv keeps no versions: only what is current is copied')])
+    expect(place.read('app.env')).toBe(`DB='{"password":"three"}'\n`)
+  })
+
+  test('over another value only the current one goes, and the plan says what is left out', async () => {
+    both()
+    place.write('next.yaml', vaultSection('{ path: secret/data/app/other, name: app/db }'))
+    kv.put('app/other', { password: 'unlike' })
+    const copied = await keyturn('copy vault vault --to-config next.yaml --versions --json --verify')
+    expect(copied.code, copied.err).toBe(0)
+    expect(steps(copied)[0]).toMatchObject({ action: 'replace', versions: 1, why: '2 older versions left out: vault has another value' })
+  })
+})
+
+describe('what goes wrong', () => {
+  const pair = (count = 4) => {
+    const names = Array.from({ length: count }, (_, at) => `app/s${at}`)
+    for (const [at, name] of names.entries()) kv.put(name, { password: `marker-${at}` })
+    place.write('keyturn.yaml', `${vaultSection('{ under: secret/data/app/, name: app/ }')}database: {}\n`)
+    return names
+  }
+
+  test('one secret that fails is its own affair: the others go, it is named, and the exit code says whether to try again', async () => {
+    pair()
+    vault.turn(/^GET \/v1\/secret\/data\/app\/s1/, { do: 'fail', status: 403, errors: ['permission denied'] })
+    const one = await keyturn('copy vault database --json')
+    vault.turnBack()
+    expect(one.code).toBe(1)
+    expect(steps(one).at(-1)).toMatchObject({ copied: 3, failed: 1 })
+    expect(steps(one).find(({ name }) => name === 'app/s1')).toMatchObject({ action: 'failed', code: 'permission_denied' })
+    const rest = await keyturn('copy vault database --json --verify')
+    expect([rest.code, steps(rest).at(-1)]).toEqual([0, expect.objectContaining({ copied: 1, same: 3, differs: 0 })])
+  })
+
+  test('a store that is away is one error, exit 6', async () => {
+    pair()
+    await vault.close()
+    const away = await keyturn('copy vault database')
+    expect([away.code, away.out]).toEqual([6, ''])
+    vault = await VaultFake.start()
+  })
+
+  test('throttled, it waits as long as the store asks and goes on', async () => {
+    pair()
+    vault.turn(/^GET \/v1\/secret\/data/, { do: 'throttle', retryAfter: '1' }, 3)
+    const patient = await keyturn('copy vault database --json --verify')
+    expect(patient.code, patient.err).toBe(0)
+    expect(steps(patient).find(({ event }) => event === 'pause')).toMatchObject({ store: 'vault', code: 'throttled', seconds: 1 })
+    expect(steps(patient).at(-1)).toMatchObject({ copied: 4, differs: 0 })
+  })
+
+  test('an answer that is lost behind a write is looked for, and makes no second version', async () => {
+    place.write('app.env', 'ONE=1\n')
+    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
+    place.write('next.yaml', vaultSection('{ path: secret/data/one, key: value, name: ONE }'))
+    vault.turn(/^(POST|PUT) \/v1\/secret\/data\/one/, { do: 'cut' }, 1)
+    const copied = await keyturn('copy dotenv vault --to-config next.yaml --verify')
+    expect(copied.code, copied.err).toBe(0)
+    expect(rowsOf(copied)).toEqual([['ONE', 'ONE', 'secret/data/one', 'copied', '1', 'yes', '']])
+  })
+
+  test('what somebody wrote there since the plan is not written over', async () => {
+    place.write('app.env', 'ONE=1\n')
+    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
+    place.write('next.yaml', vaultSection('{ path: secret/data/one, key: value, name: ONE }'))
+    const raced = await keyturn('copy dotenv vault --to-config next.yaml --json', {
+      tap: text => {
+        if (text.includes('"event":"plan"')) kv.put('one', { value: 'somebody else' })
+      },
+    })
+    expect(raced.code).toBe(1)
+    expect(steps(raced).find(({ event }) => event === 'result')).toMatchObject({ result: 'failed', code: 'conflict' })
+    expect(writes()).toEqual([])
+  })
+
+  test('--verify finds a difference: exit 1 with the name', async () => {
+    pair()
+    const changed = await keyturn('copy vault database --json --verify', {
+      tap: text => {
+        if (text.includes('"event":"result"') && text.includes('app/s2')) kv.put('app/s2', { password: 'changed behind the copy' })
+      },
+    })
+    expect(changed.code).toBe(1)
+    expect(
+      steps(changed)
+        .filter(({ result }) => result === 'differs')
+        .map(({ name }) => name),
+    ).toEqual(['app/s2'])
+  })
+
+  test('told to stop, it ends between two secrets, and the next run goes on', async () => {
+    const names = pair(40)
+    const stop = new AbortController()
+    let seen = 0
+    const stopped = await keyturn('copy vault database --json', {
+      signal: stop.signal,
+      tap: text => {
+        if (text.includes('"event":"result"')) seen += 1
+        if (seen === 5) stop.abort()
+      },
+    })
+    expect(stopped.code).toBe(1)
+    const end = steps(stopped).at(-1)
+    expect(end.copied).toBeGreaterThanOrEqual(5)
+    expect(end.untried).toBeGreaterThan(0)
+    const rest = await keyturn('copy vault database --json --verify')
+    expect(rest.code, rest.err).toBe(0)
+    expect(steps(rest).at(-1)).toMatchObject({ same: end.copied, copied: names.length - end.copied, differs: 0 })
+  })
+
+  test('nothing is read that cannot be recorded', async () => {
+    pair()
+    place.write('in-the-way/file', '')
+    place.write('keyturn.yaml', `${place.read('keyturn.yaml')}audit: { file: in-the-way }\n`)
+    const seen = vault.seen.length
+    const refused = await keyturn('copy vault database')
+    expect([refused.code, refused.err]).toEqual([6, expect.stringContaining('audit cannot be written')])
+    expect(vault.seen.slice(seen).filter(({ path }) => path.includes('/data/'))).toEqual([])
+  })
+
+  test.each([
+    ['copy vault databse', 2, 'did you mean database'],
+    ['copy vault vault', 2, 'name another one'],
+    ['copy vault database --only app/none', 4, 'vault has no app/none'],
+  ])('%s: exit %i', async (line, code, words) => {
+    pair()
+    expect(await keyturn(line)).toMatchObject({ code, err: expect.stringContaining(words) })
+  })
+})
+
+test('several fields of one path go in one write, and their neighbours stay', async () => {
+  kv.put('from', { a: '1', b: '2', c: '3' })
+  kv.put('to', { c: 'kept', n: 'kept' })
+  const entries = (path: string) => `{ path: secret/data/${path}, key: a, name: app/a }, { path: secret/data/${path}, key: b, name: app/b }`
+  place.write('keyturn.yaml', vaultSection(entries('from')))
+  place.write('next.yaml', vaultSection(entries('to')))
+  const copied = await keyturn('copy vault vault --to-config next.yaml --verify')
+  expect(copied.code, copied.err).toBe(0)
+  expect(writes()).toHaveLength(1)
+  const answer = await fetch(`${vault.url}/v1/secret/data/to`, { headers: { 'x-vault-token': vault.root } })
+  expect(((await answer.json()) as { data: { data: unknown } }).data.data).toEqual({ a: '1', b: '2', c: 'kept', n: 'kept' })
+})
