@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { bounded, type Ended } from './deadline.ts'
+import { bounded, type Ended, orAbort } from './deadline.ts'
 import { BrokerError } from './error.ts'
 import type { Clock } from './ports.ts'
 
@@ -78,5 +78,22 @@ describe('a bounded call', () => {
     clock.timers[0]?.run()
     fail(new Error('late'))
     await expect(call).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
+
+describe('a shared promise', () => {
+  test('is left by the one who goes, and goes on for the others', async () => {
+    let finish: (value: string) => void = () => undefined
+    const shared = new Promise<string>(resolve => (finish = resolve))
+    const leaving = new AbortController()
+    const [left, stays] = [orAbort(shared, leaving.signal), orAbort(shared, new AbortController().signal)]
+    leaving.abort(new Error('gone'))
+    await expect(left).rejects.toThrow('gone')
+    finish('here')
+    await expect(stays).resolves.toBe('here')
+  })
+
+  test('is not waited for by one who has gone', async () => {
+    await expect(orAbort(Promise.resolve('here'), AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone')
   })
 })

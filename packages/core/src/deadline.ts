@@ -35,3 +35,21 @@ export async function bounded<T>(
     caller?.removeEventListener('abort', onAbort)
   }
 }
+
+/**
+ * A promise that several callers share, waited for no longer than one of them wants to: it goes on for the others. Fails with the signal's own
+ * reason.
+ */
+export async function orAbort<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  let onAbort: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([shared, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

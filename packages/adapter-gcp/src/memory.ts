@@ -1,0 +1,53 @@
+/** The most secrets to remember something of. */
+const most = 10_000
+
+/** What was seen of a secret last. */
+interface Seen {
+  /** The highest number that is known to exist. */
+  readonly newest: number
+  /** When some of its versions were made, by number: that never changes. */
+  readonly births: ReadonlyMap<number, Birth>
+}
+
+interface Birth {
+  readonly createdAt: Date
+  /** Of the value: a secret that was deleted and made anew counts from 1 again. */
+  readonly sum: number
+}
+
+/**
+ * What is remembered of secrets, so that a read costs one call and never goes back in time: only a read by number sees every write at once, one of
+ * `latest` may be behind. https://cloud.google.com/secret-manager/docs/access-secret-version
+ */
+export class Memory {
+  readonly #seen = new Map<string, Seen>()
+
+  /** The highest number that this process saw; 0 for none. */
+  newest(name: string): number {
+    return this.#seen.get(name)?.newest ?? 0
+  }
+
+  /** When a version was made, where it is known and its value is still this one. */
+  birth(name: string, number: number, sum: number): Date | undefined {
+    const birth = this.#seen.get(name)?.births.get(number)
+    return birth?.sum === sum ? birth.createdAt : undefined
+  }
+
+  /** A version exists. */
+  saw(name: string, number: number, birth?: Birth): void {
+    const before = this.#seen.get(name)
+    const kept = [...(before?.births ?? [])].filter(([each]) => each !== number).slice(-3)
+    this.#seen.delete(name)
+    this.#seen.set(name, {
+      newest: Math.max(number, before?.newest ?? 0),
+      births: new Map(birth === undefined ? kept : [...kept, [number, birth]]),
+    })
+    const [oldest] = this.#seen.keys()
+    if (this.#seen.size > most && oldest !== undefined) this.#seen.delete(oldest)
+  }
+
+  /** The secret is not what it was. */
+  forget(name: string): void {
+    this.#seen.delete(name)
+  }
+}
