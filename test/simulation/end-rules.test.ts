@@ -98,6 +98,16 @@ describe('bounded', () => {
     expect(world.clock.now().getTime() - before.getTime()).toBeGreaterThanOrEqual(15 * minuteMs)
   })
 
+  test('what the preflight cannot reach is looked at again; what it finds wrong ends the rotation', async () => {
+    const { world, rotation, target } = await begun()
+    const away = { ok: false, what: 'login', code: 'unavailable' } as const
+    target.preflight = async () => [{ ok: true, what: 'name' }, away]
+    const waiting = await world.run(rotation, now => now.attempts === 2)
+    expect(waiting).toMatchObject({ state: 'queued', error: { code: 'unavailable' } })
+    target.preflight = async () => [away, { ok: false, what: 'right to alter the role', code: 'permission_denied' }]
+    expect(await world.run(rotation)).toMatchObject({ state: 'aborted', error: { code: 'precondition_failed' } })
+  })
+
   test('a rotation that fails leaves current current and valid, and is due again later', async () => {
     const { world, rotation, target } = await begun()
     target.preflight = async () => [{ ok: false, what: 'right to alter the role', hint: 'grant it' }]

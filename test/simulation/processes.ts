@@ -3,7 +3,7 @@ import type { SimulatedClock } from './clock.ts'
 import type { Failure } from './faults.ts'
 
 /** What changes nothing. */
-const questions = new Set(
+export const questions = new Set(
   'journal.versions journal.revocations journal.undelivered store.read store.examine store.versions issuer.preflight issuer.draft issuer.probe issuer.verify issuer.prove'.split(
     ' ',
   ),

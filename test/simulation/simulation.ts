@@ -18,12 +18,14 @@ import { SimulatedClock } from './clock.ts'
 import { type Event, eventsOf, type Flavour, outcomes } from './events.ts'
 import { failures } from './faults.ts'
 import { Invariants } from './invariants.ts'
+import { plainSealer } from './plain-sealer.ts'
 import { type OutsideCall, Process, Switchboard } from './processes.ts'
 import { SeededRandom } from './random.ts'
+import { issuerMethods, journalMethods, name, storeMethods, worlds } from './rotation-world.ts'
 import { fieldsLike, mustBeConflict, requestFor, settingsFor, settled, standingOf } from './setting.ts'
 import type { SimulatedTarget } from './target.ts'
 import { Console } from './targets.ts'
-import { issuerMethods, journalMethods, name, path, plainSealer, storeMethods, type WorldOptions, worlds } from './world.ts'
+import { path, type WorldOptions } from './world.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs

@@ -1,295 +1,43 @@
 import { MemoryBackend, type MemoryShape, openMemoryStore } from '@keyturn/conformance'
-import {
-  BrokerError,
-  type Calendar,
-  type EnginePorts,
-  isOver,
-  type LedgerVersion,
-  type Rotation,
-  RotationEngine,
-  type RunOptions,
-  type Sealer,
-  SecretValue,
-  Store,
-  type StorePath,
-  type Strategy,
-  secretName,
-  type Target,
-} from '@keyturn/core'
-import { MemoryLedger, type SecretRow } from '@keyturn/ledger'
-import { SimulatedClock } from './clock.ts'
-import { Death, FaultLine, failures, type Mode } from './faults.ts'
-import { SeededRandom } from './random.ts'
-import { fieldOf, type SimulatedTarget } from './target.ts'
-import { Console, KeySet, Leaf, OneUser, TwoKeys, TwoPasswords, TwoUsers } from './targets.ts'
+import type { SecretValue, StoreAdapter, StorePath } from '@keyturn/core'
+import { failures } from './faults.ts'
+import { RotationWorld, type RotationWorldOptions } from './rotation-world.ts'
 
-const hourMs = 3_600_000
 export const path = 'app/credential' as StorePath
-export const name = secretName('app/credential')
 
-/** What a strategy needs of the world: its target and the fields that it renews. */
-export const worlds: Readonly<
-  Record<Strategy, { readonly target: (clock: SimulatedClock) => SimulatedTarget | null; readonly renew: readonly string[] | null }>
-> = {
-  generated: { target: () => null, renew: null },
-  'alternating-users': { target: () => new TwoUsers(), renew: ['password'] },
-  'dual-password': { target: () => new TwoPasswords(), renew: ['password'] },
-  'api-key-pair': { target: () => new TwoKeys(), renew: ['secret'] },
-  'single-user': { target: () => new OneUser(), renew: ['password'] },
-  'key-set': { target: clock => new KeySet(clock), renew: null },
-  tls: { target: () => new Leaf(), renew: ['key'] },
-  external: { target: () => new Console(), renew: null },
-}
-
-export const storeMethods = ['read', 'write', 'examine', 'versions', 'disable', 'enable', 'destroy']
-export const issuerMethods = ['preflight', 'draft', 'mint', 'apply', 'probe', 'verify', 'revoke', 'prove']
-export const journalMethods = ['claim', 'record', 'reserve', 'versions', 'revocations', 'undelivered']
-
-const always: Calendar = { allows: () => ({ open: true, next: null }) }
-
-export interface WorldOptions {
-  readonly strategy: Strategy
+export interface WorldOptions extends Omit<RotationWorldOptions, 'path' | 'first'> {
   readonly shape: MemoryShape
-  readonly faults?: ReadonlyMap<number, Mode>
-  readonly type?: string
-  readonly settings?: Partial<Target['settings']>
-  readonly ports?: Partial<EnginePorts>
-  /** The longest a call to the store may take. */
-  readonly storeTimeoutMs?: number
-  /** The engine under test; the real one unless a test plants a bug. */
-  readonly engine?: (ports: EnginePorts) => { runOne(options: RunOptions): Promise<Rotation | null> }
 }
 
-/** One secret, its store, its target, its ledger, a clock that is moved by hand, and the things that must hold at every moment. */
-export class World {
-  readonly clock = new SimulatedClock()
-  readonly faults: FaultLine
-  readonly ledger: MemoryLedger
+/** A world whose store is in memory, in one of the shapes that backends have. */
+export class World extends RotationWorld {
   readonly backend: MemoryBackend
-  readonly target: SimulatedTarget | null
-  readonly settings: Target['settings']
-  readonly base: SecretValue
-  readonly #options: WorldOptions
-  readonly #random = new SeededRandom('world')
-  readonly #audited: string[] = []
-  secret!: SecretRow
-  /** What went wrong, in the words of the invariant. */
-  readonly violations: string[] = []
+  protected readonly storeFailure = failures.store
 
-  constructor(options: WorldOptions) {
-    const { strategy, shape } = options
-    const { renew, target } = worlds[strategy]
-    this.#options = options
-    this.faults = new FaultLine(this.clock, options.faults)
-    this.ledger = new MemoryLedger(this.clock, this.#random)
-    this.backend = new MemoryBackend(shape, { clock: this.clock, random: this.#random })
-    this.target = target(this.clock)
-    this.base = this.target?.first() ?? SecretValue.text('first')
-    this.settings = {
-      type: options.type ?? 'generic',
-      everyMs: 30 * 24 * hourMs,
-      graceMs: strategy === 'single-user' ? 0 : hourMs,
-      generate: { bytes: 16, encoding: 'base64url' },
-      renew,
-      rules: { windows: [], freezes: [] },
-      distributeMs: this.target instanceof KeySet ? this.target.cacheMs : 0,
-      approval: false,
-      ...options.settings,
-    }
-    if (this.target !== null) this.target.onHonour = value => this.#mustBeSealed(value)
-    this.faults.onCall = () => this.#check()
+  constructor({ shape, ...options }: WorldOptions) {
+    super({ ...options, path })
+    this.backend = new MemoryBackend(shape, { clock: this.clock, random: this.random })
   }
 
-  /** The first version is in the store, and a rotation is queued. */
-  async begin(request: Partial<Parameters<MemoryLedger['journal']['open']>[0]> = {}): Promise<Rotation> {
-    const store = openMemoryStore(this.backend)
-    await store.write(path, this.base, { signal: new AbortController().signal, idempotencyKey: this.#random.uuid() })
-    this.secret = await this.ledger.secrets.ensure(name, { type: this.settings.type })
-    return this.open(request)
-  }
-
-  open(request: Partial<Parameters<MemoryLedger['journal']['open']>[0]> = {}): Promise<Rotation> {
-    return this.ledger.journal.open({
-      secretId: this.secret.id,
-      secret: name,
-      strategy: this.#options.strategy,
-      trigger: 'schedule',
-      mode: 'normal',
-      reason: 'scheduled',
-      graceOverrideMs: null,
-      op: null,
-      approved: false,
-      ...request,
-    })
-  }
-
-  /** A broker process: its own engine, its own connections, which end with it. */
-  engine(more: Partial<EnginePorts> = {}): { runOne(options: RunOptions): Promise<Rotation | null> } {
-    const adapter = this.faults.wrap('store', openMemoryStore(this.backend), storeMethods, failures.store)
-    const store = new Store(adapter, { name: 'memory', clock: this.clock, timeoutMs: this.#options.storeTimeoutMs ?? 30_000 })
-    const issuer = this.target === null ? null : this.faults.wrap('issuer', this.target, issuerMethods, failures.issuer)
-    const ports: EnginePorts = {
-      clock: this.clock,
-      random: this.#random,
-      calendar: always,
-      journal: this.faults.wrap('journal', this.ledger.journal, journalMethods, failures.journal),
-      sealer: plainSealer,
-      target: async () => ({ store, path, issuer, settings: this.settings }),
-      ...this.#options.ports,
-      ...more,
-    }
-    return this.#options.engine?.(ports) ?? new RotationEngine(ports)
-  }
-
-  /** Lets broker processes live and die until the rotation is over or nothing moves any more; answers with where it ended. */
-  async run(rotation: Rotation, until: (now: Rotation) => boolean = now => isOver(now.state)): Promise<Rotation> {
-    let engine = this.engine()
-    for (let turn = 0; turn < 300; turn += 1) {
-      const before = await this.ledger.journal.rotation(rotation.id)
-      if (until(before)) return before
-      await this.#people(before)
-      await this.#drain()
-      try {
-        if ((await engine.runOne({ holder: `process ${turn}` })) === null) this.#wait(await this.ledger.journal.rotation(rotation.id))
-      } catch (error) {
-        if (error instanceof Death) engine = this.engine()
-        else if (!(error instanceof BrokerError)) throw error
-        this.clock.advance(1_000)
-      }
-    }
-    return this.ledger.journal.rotation(rotation.id)
-  }
-
-  #wait({ wakeAt }: Rotation): void {
-    if (wakeAt !== null && wakeAt > this.clock.now()) this.clock.advanceTo(wakeAt)
-    // due and not claimed: a dead process still holds the lease
-    else this.clock.advance(61_000)
-  }
-
-  /** What a person at the console does when a rotation waits for one. */
-  async #people(rotation: Rotation): Promise<void> {
-    if (!(this.target instanceof Console) || rotation.hold?.kind !== 'waiting' || rotation.hold.for !== 'person') return
-    if (rotation.state === 'backed-up') {
-      const value = this.target.create()
-      const seal = (number: number) => plainSealer.seal({ secretId: rotation.secretId, number, kind: 'pending' }, value)
-      await this.ledger.journal.enter(rotation.id, seal)
-      return
-    }
-    this.target.end(this.current() ?? this.base)
-    await this.ledger.journal.wish(rotation.id, 'confirm')
-  }
-
-  async #drain(): Promise<void> {
-    const rows = await this.ledger.outbox.pending(1_000)
-    this.#audited.push(...rows.map(row => `${row.action}${row.code === null ? '' : ` ${row.code}`}`))
-    await this.ledger.outbox.delivered(rows.map(row => row.id))
-  }
-
-  get audited(): readonly string[] {
-    return this.#audited
-  }
-
-  async rows(): Promise<readonly LedgerVersion[]> {
-    return this.ledger.journal.versions(this.secret.id)
-  }
-
-  /** What readers get now. */
   current(): SecretValue | undefined {
     return this.backend.live(path)?.current?.value
   }
 
-  /** Someone writes past the broker. */
-  overwrite(value: SecretValue): void {
-    const { secret, version } = this.backend.add(path, value, this.#random.uuid())
-    this.backend.makeCurrent(path, secret, version)
-  }
-
-  /** Distinct versions that the store was ever given, without the first. */
   made(): number {
     return new Set(this.backend.made.map(made => made.version)).size - 1
   }
 
-  #sealed: SecretValue[] = []
-
-  /** Write ahead: a target honours nothing that is not on disk. */
-  #mustBeSealed(value: SecretValue): void {
-    const text = (one: SecretValue) => Buffer.from(one.encode()).toString()
-    const known = [...this.#sealed, this.base].some(one => text(one) === text(value))
-    if (!known) this.violations.push('write ahead: the target was given a value that the journal does not hold')
+  /** Someone writes past the broker. */
+  overwrite(value: SecretValue): void {
+    const { secret, version } = this.backend.add(path, value, this.random.uuid())
+    this.backend.makeCurrent(path, secret, version)
   }
 
-  /** What must hold after every single call, whoever died. */
-  async #check(): Promise<void> {
-    const rows = await this.ledger.journal.versions(this.secret.id)
-    this.#sealed = rows.flatMap(row => (row.sealed === null ? [] : [open(row)]))
-    const { target } = this
-    const current = this.current()
-    if (current === undefined) {
-      this.violations.push('no lock-out: the store serves nothing')
-      return
-    }
-    if (target === null) return
-    const kept = [current, ...this.#sealed]
-    if (!kept.some(value => target.accepts(value))) this.violations.push('no lock-out: no stored credential works')
-    const gap = this.#options.strategy === 'single-user'
-    if (!gap && !target.accepts(current)) this.violations.push('no lock-out: what readers get does not work')
-    for (const row of rows) {
-      if (row.label !== 'previous' || row.graceUntil === null || row.graceUntil <= this.clock.now() || row.sealed === null) continue
-      if (!target.accepts(open(row))) this.violations.push('promised grace: the previous version ended before its time')
-    }
+  protected async place(value: SecretValue): Promise<void> {
+    await this.openStore().write(path, value, { signal: new AbortController().signal, idempotencyKey: this.random.uuid() })
   }
 
-  /** What must hold when a rotation has ended well. */
-  async checkDone(rotation: Rotation): Promise<void> {
-    const say = (broken: boolean, words: string) => {
-      if (broken) this.violations.push(words)
-    }
-    const rows = await this.rows()
-    const current = rows.filter(row => row.label === 'current')
-    const value = this.current()
-    say(
-      rotation.state !== 'done',
-      `ends: the rotation stands at ${rotation.state} ${JSON.stringify(rotation.hold)} ${JSON.stringify(rotation.error)}`,
-    )
-    say(this.made() !== 1, `exactly one new version: the store was given ${this.made()}`)
-    say(current.length !== 1 || current[0]?.number !== rotation.number, 'labels: the new version is not the one current')
-    say(value === undefined || value.equals(this.base), 'promoted: readers still get the old value')
-    say(rows.find(row => row.number === rotation.base?.number)?.fate !== 'revoked', 'revoked: the old version is not marked so')
-    const revocations = await this.ledger.journal.revocations(rotation.id)
-    say(revocations.length !== 1 || revocations[0]?.state !== 'proven', 'proven: the revocation row does not say so')
-    say(rotation.outcome.revocation !== 'proven' || rotation.outcome.rotation !== 'ok', `outcome: ${JSON.stringify(rotation.outcome)}`)
-    say((await this.ledger.secrets.byName(name))?.nextRotationAt == null, 'schedule: no next due time')
-    say(
-      rows.some(row => row.sealedAs === 'pending' && row.fate === null && row.sealed !== null),
-      'a pending copy was left in the journal',
-    )
-    for (const step of ['rotation.promoted', 'rotation.published', 'rotation.revoked']) {
-      say(!this.#audited.includes(step), `audit: no event ${step}`)
-    }
-    if (this.target === null || value === undefined) return
-    say(!this.target.accepts(value), 'no lock-out: the new value does not work')
-    say(this.target.accepts(this.base), 'revoked: the old credential still works')
-    say(this.target.others(value).length > 0, `no orphan: ${this.target.others(value).join(', ')} works too`)
+  protected openStore(): StoreAdapter {
+    return openMemoryStore(this.backend)
   }
-
-  /** The text of what readers get, for messages of tests. */
-  text(): string {
-    const value = this.current()
-    return value === undefined ? '' : fieldOf(value)
-  }
-}
-
-function open(row: LedgerVersion): SecretValue {
-  if (row.sealed === null) throw new Error('nothing sealed in this row')
-  return SecretValue.decode(row.sealed.payload)
-}
-
-/** Binds a value to its slot without closing it: the simulation looks inside. */
-export const plainSealer: Sealer = {
-  seal: (slot, value) => ({ kekId: 'k1', payload: value.encode(), wrap: Buffer.from(`${slot.secretId}/${slot.number}/${slot.kind}`) }),
-  open(slot, sealed) {
-    if (Buffer.from(sealed.wrap).toString() !== `${slot.secretId}/${slot.number}/${slot.kind}`)
-      throw new BrokerError('corrupt', 'sealed for another slot')
-    return SecretValue.decode(sealed.payload)
-  },
 }

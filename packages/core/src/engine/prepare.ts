@@ -1,4 +1,4 @@
-import { BrokerError } from '../error.ts'
+import { BrokerError, remedies } from '../error.ts'
 import type { VersionId } from '../name.ts'
 import type { SecretValue } from '../secret-value.ts'
 import type { Finding } from '../store-adapter.ts'
@@ -78,7 +78,12 @@ function mustPass(findings: readonly Finding[]): void {
   const failed = findings.filter(finding => !finding.ok)
   if (failed.length === 0) return
   const list = failed.map(({ what, hint }) => (hint === undefined ? what : `${what} (${hint})`)).join('; ')
-  throw new BrokerError('precondition_failed', `preflight: ${list}`)
+  throw new BrokerError(failed.every(isUnseen) ? 'unavailable' : 'precondition_failed', `preflight: ${list}`)
+}
+
+/** Whether nobody answered: what could not be looked at has not failed, and is looked at again. */
+function isUnseen({ code }: Finding): boolean {
+  return code !== undefined && (code === 'outcome_unknown' || remedies[code] === 'retry')
 }
 
 /** preflight -> backed-up: the current value, sealed in the journal before any effect. */
