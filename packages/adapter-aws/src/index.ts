@@ -1,6 +1,4 @@
-import { BrokerError, type StoreAdapter } from '@keyturn/core'
-
-/** Opens a section of kind `aws`. */
-export async function open(): Promise<StoreAdapter> {
-  throw new BrokerError('unsupported', 'not built yet')
-}
+export { classify } from './classify.ts'
+export { type AwsAuth, type AwsOptions, holds, nameOf, options } from './options.ts'
+export type { Environment } from './profile.ts'
+export { open } from './store.ts'

@@ -1,0 +1,145 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import type { Readable } from 'node:stream'
+import { NodeHttpHandler } from '@smithy/node-http-handler'
+import { Places } from './places.ts'
+
+const connectMs = 5_000
+/** A connection that nobody used for so long is closed here: sooner than AWS would close it under a request. */
+const idleMs = 5_000
+const answerBytesMax = 4 * 1_048_576
+
+export interface WireSettings {
+  /** PEM text of the authorities to trust instead of the machine's. */
+  readonly ca?: string | undefined
+  readonly proxy?: string | undefined
+  readonly maxInFlight: number
+  /** The longest wait for a whole answer. */
+  readonly answerMs: number
+}
+
+/** Why a request got no usable answer. `connect`: it was never sent. `cut`: it may have been acted on. */
+export type Failure = 'connect' | 'cut' | 'redirect' | 'foreign' | 'too_large'
+
+/** A request that got no answer of AWS's kind. It carries neither what was sent nor what came back. */
+export class WireError extends Error {
+  override readonly name = 'WireError'
+  readonly failure: Failure
+  readonly status: number | undefined
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    failure: Failure,
+    message: string,
+    more: { readonly status?: number | undefined; readonly retryAfterMs?: number | undefined } = {},
+  ) {
+    super(message)
+    this.failure = failure
+    this.status = more.status
+    this.retryAfterMs = more.retryAfterMs
+  }
+}
+
+type Handle = NodeHttpHandler['handle']
+
+/**
+ * The SDK's way to its servers, over its own handler: one pool of kept-alive connections, a wait for a place where none is free, whole answers
+ * of a bounded size within a bounded time, no redirect.
+ */
+export class Wire {
+  readonly metadata = { handlerProtocol: 'http/1.1' }
+  readonly #handler: NodeHttpHandler
+  readonly #places: Places
+  readonly #answerMs: number
+
+  constructor({ ca, proxy, maxInFlight, answerMs }: WireSettings) {
+    const pool = {
+      keepAlive: true,
+      maxSockets: maxInFlight,
+      timeout: idleMs,
+      ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
+    }
+    this.#places = new Places(maxInFlight)
+    this.#answerMs = answerMs
+    this.#handler = new NodeHttpHandler({
+      httpAgent: new HttpAgent(pool),
+      httpsAgent: new HttpsAgent({ ...pool, ...(ca === undefined ? {} : { ca }) }),
+      connectionTimeout: connectMs,
+      // it would print warnings
+      logger: { debug: silent, info: silent, warn: silent, error: silent, trace: silent },
+    })
+  }
+
+  /** What the SDK calls. */
+  handle: Handle = async (request, { abortSignal } = {}) => {
+    const own = new AbortController()
+    const late = setTimeout(() => own.abort(new WireError('cut', `no whole answer came within ${this.#answerMs} ms`)), this.#answerMs)
+    // the SDK's own kind of signal has no reason; ours come from `Client`
+    const signal = abortSignal instanceof AbortSignal ? AbortSignal.any([abortSignal, own.signal]) : own.signal
+    try {
+      signal.throwIfAborted()
+      return await this.#places.in(signal, () => this.#send(request, signal))
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  updateHttpClientConfig(): void {}
+
+  httpHandlerConfigs(): object {
+    return {}
+  }
+
+  destroy(): void {
+    this.#handler.destroy()
+  }
+
+  async #send(request: Parameters<Handle>[0], signal: AbortSignal): ReturnType<Handle> {
+    try {
+      const answer = await this.#handler.handle(request, { abortSignal: signal })
+      const { response } = answer
+      // the handler answers with the stream of node:http
+      const body = response.body as Readable
+      if (response.statusCode >= 300 && response.statusCode < 400) {
+        body.destroy()
+        throw new WireError('redirect', `the server redirects (${response.statusCode}), and redirects are not followed`, {
+          status: response.statusCode,
+        })
+      }
+      response.body = await wholeBody(body)
+      return answer
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error instanceof WireError ? error : named(error)
+    }
+  }
+}
+
+function silent(): void {}
+
+async function wholeBody(stream: Readable): Promise<Uint8Array> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  for await (const part of stream) {
+    // no encoding is set, so parts are buffers
+    const chunk = part as Buffer
+    bytes += chunk.byteLength
+    if (bytes > answerBytesMax) throw new WireError('too_large', `the answer is larger than ${answerBytesMax} bytes`)
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts)
+}
+
+/** Errors of the phase in which nothing was sent yet. https://nodejs.org/api/errors.html */
+const unsent =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL|ERR_TLS_|ERR_SSL_|ERR_PROXY_|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/
+/** Node has no code of its own for these two: a handshake that ended early, and the handler's wait for a connection. */
+const unsentText = /before secure TLS connection was established|did not establish a connection/
+
+/** An error of node by its code alone: the rest may hold what was sent. */
+function named(error: unknown): WireError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const isUnsent = unsent.test(code) || (error instanceof Error && unsentText.test(error.message))
+  if (isUnsent) return new WireError('connect', `no connection to the server (${code === '' ? 'no answer' : code})`)
+  return new WireError('cut', `no whole answer came (${code === '' ? 'no code' : code})`)
+}
