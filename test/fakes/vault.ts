@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createSecure } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { placeIn, VaultAuth } from './vault-auth.ts'
 import { type Engine, KvOne, type KvRequest, KvTwo, parseGo, printGo, type Reply } from './vault-kv.ts'
@@ -37,6 +38,7 @@ export interface Seen {
  */
 export class VaultFake {
   readonly #server: Server
+  readonly #tls: boolean
   readonly #sockets = new Set<Socket>()
   /** By their places from the root. */
   readonly #mounts = new Map<string, Engine>()
@@ -52,15 +54,18 @@ export class VaultFake {
   /** Lists in pages, as OpenBao does and Vault does not. */
   pages = true
 
-  private constructor(now: () => number) {
+  private constructor(now: () => number, tls: Certificate | undefined) {
     this.auth = new VaultAuth(now)
     this.root = this.auth.grant({}, 'root-token-of-the-fake')
-    this.#server = createServer((request, response) => {
+    const serve = (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response).catch((error: unknown) => {
-        this.broken.push(error)
+        // who hangs up in the midst of a request breaks nothing
+        if (!(error instanceof Error && 'code' in error && error.code === 'ECONNRESET')) this.broken.push(error)
         response.destroy()
       })
-    })
+    }
+    this.#tls = tls !== undefined
+    this.#server = tls === undefined ? createServer(serve) : createSecure(tls, serve)
     this.#server.on('connection', socket => {
       this.connections += 1
       this.#sockets.add(socket)
@@ -68,8 +73,9 @@ export class VaultFake {
     })
   }
 
-  static async start(now: () => number = Date.now): Promise<VaultFake> {
-    const fake = new VaultFake(now)
+  /** With a certificate it speaks TLS. */
+  static async start(now: () => number = Date.now, tls?: Certificate): Promise<VaultFake> {
+    const fake = new VaultFake(now, tls)
     await new Promise<void>(resolve => fake.#server.listen(0, '127.0.0.1', resolve))
     return fake
   }
@@ -81,7 +87,7 @@ export class VaultFake {
 
   get url(): string {
     // listen() on a port gives an AddressInfo
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `${this.#tls ? 'https' : 'http'}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
   mount(path: string, version: 1): KvOne
@@ -189,6 +195,11 @@ export class VaultFake {
     const mount = [...this.#mounts.keys()].filter(each => path.startsWith(`${each}/`)).sort((a, b) => b.length - a.length)[0] ?? ''
     return [mount, this.#mounts.get(mount)]
   }
+}
+
+interface Certificate {
+  readonly cert: string
+  readonly key: string
 }
 
 interface Asked {

@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { inspect, promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
 import { VaultFake } from '../../../test/fakes/vault.ts'
 import { isApiError } from './classify.ts'
 import { Client } from './client.ts'
@@ -144,6 +145,18 @@ describe('no error carries token or value', () => {
     await write()
     expect(printed(await client.read('secret/data/x', request()))).not.toContain('canary-value')
   })
+})
+
+test.each([
+  ['of an authority that is not trusted', testCertificates.server, undefined],
+  ['for another name and another purpose', testCertificates.client, testCertificates.ca],
+])('a server with a certificate %s was never reached', async (_how, certificate, ca) => {
+  const secure = await VaultFake.start(Date.now, certificate)
+  const untrusting = new Client({ address: secure.url, connections: 1, answerMs: 5_000, ca })
+  expect(await failure(untrusting.read('secret/data/x', request()))).toMatchObject({ failure: 'connect' })
+  expect(secure.seen).toEqual([])
+  await untrusting.close()
+  await secure.close()
 })
 
 test('a server that speaks no TLS was never reached', async () => {

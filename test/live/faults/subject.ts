@@ -1,0 +1,41 @@
+import { createSecretKey } from 'node:crypto'
+import { seededRandom, wallClock } from '@keyturn/conformance'
+import type { OpenContext, SecretValue, StoreAdapter, StorePath } from '@keyturn/core'
+
+/** PEM texts. */
+export interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
+
+/** A backend, and the adapter that is opened to it through a port of our choice. */
+export interface Upstream {
+  /** Name and version, for the table. */
+  readonly server: string
+  readonly port: number
+  /** Where the backend speaks TLS: its own certificate, and one that the adapter must not trust. */
+  readonly tls?: { readonly own: Certificate; readonly impostor: Certificate }
+  /** Opens the adapter; `port` stands in front of the backend. */
+  open(port: number): Promise<StoreAdapter>
+  /** A path of its own for each `name`, and what lists them all. */
+  path(name: string): StorePath
+  readonly prefix: string
+  value(text: string): SecretValue
+  textOf(value: SecretValue): string
+  stop(): Promise<void>
+}
+
+/** One adapter that the faults are tried on. */
+export interface Subject {
+  /** The adapter's kind. */
+  readonly kind: string
+  readonly speaks: 'http' | 'grpc'
+  start(): Promise<Upstream | { readonly absent: string }>
+}
+
+export const context: OpenContext = {
+  clock: wallClock,
+  random: seededRandom('faults'),
+  etagKey: createSecretKey(Buffer.alloc(32, 7)),
+  data: '/nonexistent',
+}

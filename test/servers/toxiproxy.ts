@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, constants, readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { freePort } from './free-port.ts'
+
+const startMs = 10_000
+const stopMs = 5_000
+const host = '127.0.0.1'
+
+/** What spoils a connection. `downstream` is what the client reads. https://github.com/Shopify/toxiproxy#toxics */
+export type Toxic =
+  | { readonly type: 'latency'; readonly stream: Stream; readonly attributes: { readonly latency: number } }
+  | { readonly type: 'bandwidth'; readonly stream: Stream; readonly attributes: { readonly rate: number } }
+  | { readonly type: 'timeout'; readonly stream: Stream; readonly attributes: { readonly timeout: number } }
+  | { readonly type: 'reset_peer'; readonly stream: Stream; readonly attributes: { readonly timeout: number } }
+  | { readonly type: 'limit_data'; readonly stream: Stream; readonly attributes: { readonly bytes: number } }
+  | {
+      readonly type: 'slicer'
+      readonly stream: Stream
+      readonly attributes: { readonly average_size: number; readonly size_variation: number; readonly delay: number }
+    }
+
+export type Stream = 'upstream' | 'downstream'
+
+/** One port of the loopback that passes bytes on to another. */
+export interface Passage {
+  readonly port: number
+  /** Leads elsewhere from now on; connections that are open end. */
+  lead(port: number): Promise<void>
+  /** Holds for open connections too. */
+  add(toxic: Toxic): Promise<void>
+  /** Ends open connections and refuses new ones. */
+  shut(): Promise<void>
+  /** Takes all of this back. */
+  heal(): Promise<void>
+}
+
+/** A toxiproxy of our own: it listens on the loopback alone. */
+export interface Toxiproxy {
+  readonly version: string
+  passage(name: string, port: number): Promise<Passage>
+  stop(): Promise<void>
+}
+
+/** The binary: `KEYTURN_TEST_TOXIPROXY`, else on PATH or in the cache folder of servers; undefined when there is none. */
+export async function findToxiproxy(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
+  const named = env.KEYTURN_TEST_TOXIPROXY
+  const cache = env.KEYTURN_SERVERS ?? join(homedir(), '.cache', 'keyturn-servers')
+  const folders = [...(env.PATH ?? '').split(delimiter).filter(folder => folder !== ''), join(cache, 'tools', 'bin')]
+  for (const file of named === undefined ? folders.map(folder => join(folder, 'toxiproxy-server')) : [named]) {
+    const runs = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (runs) return file
+  }
+  return undefined
+}
+
+/** Starts the binary and waits until it answers. */
+export async function startToxiproxy(binary: string): Promise<Toxiproxy> {
+  const port = await freePort()
+  const child = spawn(binary, ['-host', host, '-port', String(port)], { env: {}, stdio: 'ignore' })
+  const api = (method: string, path: string, body?: object) => call(`http://${host}:${port}/${path}`, method, body)
+  const until = Date.now() + startMs
+  let answer: { version: string } | undefined
+  while (answer === undefined) {
+    if (child.exitCode !== null || Date.now() > until) throw new Error(`toxiproxy does not answer (${child.exitCode ?? 'it runs'})`)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    // what its API gives
+    answer = (await api('GET', 'version').catch(() => undefined)) as { version: string } | undefined
+  }
+  return {
+    version: /^\d/.test(answer.version) ? answer.version : await builtVersion(binary),
+    passage: (name, to) => passage(api, name, to),
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      const kill = setTimeout(() => child.kill('SIGKILL'), stopMs)
+      await ended
+      clearTimeout(kill)
+    },
+  }
+}
+
+async function passage(api: (method: string, path: string, body?: object) => Promise<unknown>, name: string, to: number): Promise<Passage> {
+  const made = await api('POST', 'proxies', { name, listen: `${host}:0`, upstream: `${host}:${to}` })
+  // what its API gives
+  const port = Number((made as { listen: string }).listen.split(':').at(-1))
+  let toxics: string[] = []
+  const set = (change: object) => api('POST', `proxies/${name}`, change)
+  return {
+    port,
+    async lead(other) {
+      await set({ upstream: `${host}:${other}` })
+    },
+    async add(toxic) {
+      const id = `${toxic.type}-${toxic.stream}`
+      await api('POST', `proxies/${name}/toxics`, { name: id, ...toxic })
+      toxics.push(id)
+    },
+    async shut() {
+      await set({ enabled: false })
+    },
+    async heal() {
+      for (const id of toxics) await api('DELETE', `proxies/${name}/toxics/${id}`)
+      toxics = []
+      await set({ enabled: true, upstream: `${host}:${to}` })
+    },
+  }
+}
+
+async function call(url: string, method: string, body: object | undefined): Promise<unknown> {
+  const headers = { 'content-type': 'application/json' }
+  const answer = await fetch(url, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`toxiproxy: ${method} ${url}: ${answer.status} ${text}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+/** What `go install` builds calls itself `git`; the module's version stands in the binary. */
+async function builtVersion(binary: string): Promise<string> {
+  const text = await readFile(binary, 'latin1')
+  return /Shopify\/toxiproxy\/v2\tv([\d.]+)/.exec(text)?.[1] ?? 'of an unknown version'
+}
