@@ -30,8 +30,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     title: 'revokes before the grace is over',
     file: 'retire.ts',
-    find: "if (now < latest) return waiting('grace', latest)\n  const { delivery }",
-    replace: 'const { delivery }',
+    find: "if (now < latest) return waiting('grace', latest)\n  if (rotation.mode",
+    replace: 'if (rotation.mode',
   },
   {
     title: 'goes on after it lost the lease',

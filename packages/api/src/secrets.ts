@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { component, countInQuery, cursor, exactlyOne, labels, name, secretId, time, timeOrNull, type, version } from './forms.ts'
+import { component, countInQuery, cursor, exactlyOne, labels, name, seconds, secretId, time, timeOrNull, type, version } from './forms.ts'
 import { limits } from './limits.ts'
 import { problem } from './problem-schema.ts'
 
@@ -35,6 +35,10 @@ export const secret = component(
       rotatesAt: timeOrNull,
       /** Seconds for which the answer may be kept. */
       ttl: z.int().nonnegative(),
+      /** Of a name with several stores or with `maxStale`: the store that the value was read from, how many seconds ago, and whether no store answers now. */
+      source: z.string().optional(),
+      age: seconds.optional(),
+      stale: z.boolean().optional(),
     })
     .refine(oneValue, 'either value or fields'),
   exactlyOne('value', 'fields'),
@@ -92,24 +96,20 @@ export const secretListQuery = z.strictObject({
   cursor: cursor.optional(),
 })
 
-/** `POST /v1/secrets:batch`: each item answers for itself, a bad name included. */
-export const batch = component(
-  'Batch',
-  z.strictObject({
-    items: z
-      .array(
-        z.strictObject({
-          name: z.string(),
-          field: field.optional(),
-          stage: z.enum(stages).optional(),
-          version: version.optional(),
-        }),
-      )
-      .min(1)
-      .max(limits.batchItemsMax),
-  }),
-)
-/** The answer to it: one item for each, in order. */
+/** One item of a batch. */
+export const batchItem = z
+  .strictObject({
+    name: z.string(),
+    field: field.optional(),
+    stage: z.enum(stages).optional(),
+    version: version.optional(),
+  })
+  .refine(item => item.stage === undefined || item.version === undefined, 'either stage or version')
+/** `POST /v1/secrets:batch`: each item answers for itself, and one that is not acceptable is refused by itself. */
+export const batch = component('Batch', z.strictObject({ items: z.array(batchItem).min(1).max(limits.batchItemsMax) }))
+/** The same with items that nobody looked at yet. */
+export const batchOfAny = z.strictObject({ items: z.array(z.unknown()).min(1).max(limits.batchItemsMax) })
+/** The answer to it: one item for each, in order; `name` as it was sent, empty where none was. */
 export const batchAnswer = component(
   'BatchAnswer',
   z.object({
@@ -131,4 +131,5 @@ export type Versions = z.infer<typeof versions>
 export type SecretList = z.infer<typeof secretList>
 export type SecretListQuery = z.infer<typeof secretListQuery>
 export type Batch = z.infer<typeof batch>
+export type BatchItem = z.infer<typeof batchItem>
 export type BatchAnswer = z.infer<typeof batchAnswer>

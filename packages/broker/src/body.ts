@@ -37,7 +37,8 @@ export function headers<T extends z.ZodType>(context: HttpContext, schema: T): z
   return checked(schema, { ...context.env.incoming.headers }, 'headers')
 }
 
-function checked<T extends z.ZodType>(schema: T, given: unknown, where: string): z.output<T> {
+/** Anything by its schema. `invalid_argument` says where it does not fit, and nothing of what was sent. */
+export function checked<T extends z.ZodType>(schema: T, given: unknown, where: string): z.output<T> {
   const result = schema.safeParse(given)
   if (result.success) return result.data
   throw refused(requestComplaints(result.error), where)

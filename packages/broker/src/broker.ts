@@ -9,6 +9,8 @@ import type { Catalog } from './catalog.ts'
 import type { DerivedKeys } from './keys/root.ts'
 import type { HotReads } from './reads/hot-reads.ts'
 import type { Materials } from './reads/materials.ts'
+import type { Deliveries } from './several/deliveries.ts'
+import type { Floors } from './several/floors.ts'
 import type { TurnClock } from './turn-clock.ts'
 import type { Turns } from './writes/turns.ts'
 
@@ -32,6 +34,9 @@ export interface Broker {
   readonly turn: TurnClock
   /** Writes through the broker, one at a time for each name. */
   readonly turns: Turns
+  /** What readers of names in several stores are not taken back behind, and what keeps their stores in step. */
+  readonly floors: Floors
+  readonly deliveries: Deliveries
   readonly policy: Policy
   readonly config: Config
   readonly catalog: Catalog

@@ -2,14 +2,20 @@ import type { Config, SecretConfig, SecretPlace } from '@keyturn/config'
 import { BrokerError, type RotationSettings, type SecretName, type StorePath, secretName } from '@keyturn/core'
 import type { Section } from './section.ts'
 
-/** Where a secret is, and what the config says of it. */
-export interface Entry {
-  readonly name: SecretName
-  readonly config: SecretConfig
+/** One store's place of a secret. */
+export interface Place {
   readonly section: Section
   readonly path: StorePath
   /** The fields that the config names; null: all that are there. */
   readonly keys: readonly string[] | null
+}
+
+/** Where a secret is, and what the config says of it. Its own place is the first store's: what is current is said there. */
+export interface Entry extends Place {
+  readonly name: SecretName
+  readonly config: SecretConfig
+  /** The other stores of a name `from` several, in their order. */
+  readonly others: readonly Place[]
   /** Named by the config, so it is known whether or not its store holds it. */
   readonly named: boolean
 }
@@ -21,6 +27,8 @@ export interface Territory {
   readonly under: string
   readonly name: string
 }
+
+const none: readonly Place[] = []
 
 /** Which store takes which name, in one config. */
 export class Catalog {
@@ -42,7 +50,8 @@ export class Catalog {
     const config = this.#config.find(name)
     const place = config?.places[0]
     if (config === undefined || place === undefined) return null
-    return { name, config, ...this.#place(place), named: this.#config.secrets.has(name) }
+    const others = config.places.length === 1 ? none : config.places.slice(1).map(other => this.#place(other))
+    return { name, config, ...this.#place(place), others, named: this.#config.secrets.has(name) }
   }
 
   /** What to tell somebody who may know it about a name without an entry. */
@@ -73,7 +82,7 @@ export class Catalog {
     }
   }
 
-  #place(place: SecretPlace): Pick<Entry, 'section' | 'path' | 'keys'> {
+  #place(place: SecretPlace): Place {
     return { section: this.#section(place.store), path: place.path, keys: place.fields }
   }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
-import { checkTarget, problemAnswer, problemOf, type RequestComplaint } from '@keyturn/api'
+import { checkTarget, type Problem, problemAnswer, problemOf, type RequestComplaint } from '@keyturn/api'
 import { BrokerError, type SecretName } from '@keyturn/core'
 import type { Context } from 'hono'
 import type { Session } from './auth/tokens.ts'
@@ -19,6 +19,8 @@ export interface Exchange {
   secret: SecretName | null
   version: string | null
   field: string | null
+  /** What is worth a word in the record of a success: `stale`. */
+  note?: string
   /** The records are written by whoever set this, item by item. */
   recorded: boolean
 }
@@ -52,7 +54,7 @@ export async function exchange(
     draft.session = await broker.sessions.find(incoming.headers.authorization)
     if (draft.session === null) throw unauthenticated()
     const response = await act(draft as Exchange) // the session was just set
-    if (!draft.recorded) await record(broker, draft, 'allowed', null)
+    if (!draft.recorded) await record(broker, draft, 'allowed', draft.note ?? null)
     return response
   } catch (thrown) {
     return refuse(broker, draft, thrown)
@@ -115,11 +117,16 @@ export function named(thrown: unknown): BrokerError {
   })
 }
 
-/** The answer to an error. */
-export function problem(error: BrokerError, requestId: string): Response {
+/** An error as it is answered, its complaints in a place of their own. */
+export function documentOf(error: BrokerError, requestId: string): Problem {
   const complaints = error.detail?.errors
   const errors = Array.isArray(complaints) ? (complaints as readonly RequestComplaint[]) : undefined // `body.ts` alone sets it
-  const { status, headers, body } = problemAnswer(problemOf(withoutErrors(error), requestId, errors))
+  return problemOf(withoutErrors(error), requestId, errors)
+}
+
+/** The answer to an error. */
+export function problem(error: BrokerError, requestId: string): Response {
+  const { status, headers, body } = problemAnswer(documentOf(error, requestId))
   const allow = error.detail?.allow
   return new Response(body, {
     status,

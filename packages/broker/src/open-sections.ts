@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { Config, Kinds } from '@keyturn/config'
 import { BrokerError, type Clock, type Random, type StorePath } from '@keyturn/core'
 import type { Keyring } from '@keyturn/envelope'
+import type { Logger } from 'pino'
 import { type OpenStore, pathsIn } from './compose.ts'
 import { jsonFields } from './json-fields.ts'
 import { Section } from './section.ts'
@@ -13,11 +14,12 @@ export interface SectionParts {
   readonly clock: Clock
   readonly random: Random
   readonly env: NodeJS.ProcessEnv
+  readonly log?: Logger
 }
 
 /** The stores of a config, none of them opened yet. */
 export function openSections(parts: SectionParts, keys: { readonly keyring: Keyring; readonly etagKey: KeyObject }): readonly Section[] {
-  const { config, kinds, clock, random, env } = parts
+  const { config, kinds, clock, random, env, log } = parts
   const context = { clock, random, etagKey: keys.etagKey, data: config.broker.data }
   return [...config.stores.values()].map(store => {
     const { name, kind, timeoutMs } = store
@@ -29,7 +31,7 @@ export function openSections(parts: SectionParts, keys: { readonly keyring: Keyr
       const isJson = jsonPaths(config, name)
       return isJson === undefined ? adapter : jsonFields(adapter, isJson)
     }
-    return new Section({ name, kind, clock, timeoutMs, load })
+    return new Section({ name, kind, clock, timeoutMs, load, ...(log === undefined ? {} : { log }) })
   })
 }
 

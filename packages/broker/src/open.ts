@@ -18,6 +18,8 @@ import { HotReads } from './reads/hot-reads.ts'
 import { Materials } from './reads/materials.ts'
 import { requestIds } from './request-id.ts'
 import type { Section } from './section.ts'
+import { Deliveries } from './several/deliveries.ts'
+import { beforePromotion, Floors } from './several/floors.ts'
 import { TurnClock } from './turn-clock.ts'
 import { watchedJournal } from './watched-journal.ts'
 import { Worker } from './worker.ts'
@@ -105,6 +107,7 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
   const catalog = new Catalog(config, sections)
   const calendar = createCalendar()
   const journal = watchedJournal(ledger.journal, secret => materials.drop(secret))
+  const floors = new Floors({ records: ledger.sealed, sealer, key: keys.fingerprint.key })
   const broker: Broker = {
     requestId: requestIds(random),
     clock,
@@ -121,25 +124,41 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
     hot: new HotReads(),
     turn: new TurnClock(clock),
     turns: new Turns(),
+    floors,
+    get deliveries() {
+      return deliveries
+    },
     policy: config.access.policy,
     config,
     catalog,
-    engine: new RotationEngine({ clock, random, calendar, journal, sealer, target: targets(catalog) }),
+    engine: new RotationEngine({
+      clock,
+      random,
+      calendar,
+      journal,
+      sealer,
+      target: targets(() => broker),
+      publisher: { publish: (_act, rotation) => deliveries.publish(rotation.secret) },
+    }),
     wake: () => worker.wake(),
     nextScan: () => worker.nextScan,
     kekLoaded: () => keyring.has(keyring.currentId),
     storeStates: () => Object.fromEntries(sections.map(section => [section.name, section.state])),
     version,
   }
+  const deliveries = new Deliveries(broker)
   const worker = new Worker(broker, { scanMs: config.rotation.scanMs, holder: `broker_${Buffer.from(random.bytes(6)).toString('hex')}` })
   return { broker, worker }
 }
 
 /** Where the engine finds what the config of this moment says of a secret. */
-function targets(catalog: Catalog): FindTarget {
+function targets(brokerOf: () => Broker): FindTarget {
   return async name => {
+    const broker = brokerOf()
+    const { catalog } = broker
     const entry = catalog.find(name)
     if (entry === null) throw catalog.absence(name)
+    await beforePromotion(broker, entry)
     const { issuer } = entry.config
     if (issuer !== null) throw new BrokerError('unsupported', `issuer ${issuer} of ${name} is of a kind that is not built`)
     return { store: await entry.section.open(), path: entry.path, issuer: null, settings: settingsOf(entry.config) }

@@ -1,7 +1,7 @@
 import { BrokerError, dueTime, isOver, type LedgerVersion } from '@keyturn/core'
 import type { SecretRow } from '@keyturn/ledger'
 import type { Broker } from './broker.ts'
-import type { Entry } from './catalog.ts'
+import type { Entry, Place } from './catalog.ts'
 import { named } from './exchange.ts'
 import { openRotation } from './operations/start.ts'
 import { settle } from './writes/write.ts'
@@ -22,8 +22,9 @@ export async function align(broker: Broker, entries: readonly Entry[]): Promise<
       try {
         await alignOne(broker, entry)
       } catch (error) {
-        const { code } = named(error)
-        broker.log.warn({ secret: entry.name, store: entry.section.name, code }, 'a secret could not be looked at; it will be tried again')
+        const { code, message: why } = named(error)
+        const where = { secret: entry.name, store: entry.section.name, code, why }
+        broker.log.warn(where, 'a secret could not be looked at; it will be tried again')
         left.push(entry)
       }
     }
@@ -38,6 +39,7 @@ async function alignOne(broker: Broker, entry: Entry): Promise<void> {
   if (row.rotation !== null && !isOver(row.rotation.state)) return
   if (strategy === null || !built) return unschedule(broker, row)
   if (makeAtStart && !(await exists(entry))) {
+    for (const place of entry.others) if (await exists(place)) throw elsewhere(entry, place)
     const wish = { reason: 'first version', mode: 'normal', graceOverrideMs: null, trigger: 'first' } as const
     await openRotation(broker, entry, row.id, wish, null)
     return
@@ -66,17 +68,28 @@ function promotedAt(versions: readonly LedgerVersion[]): Date | null {
   return new Date(Math.max(current.createdAt.getTime(), ...supersededAt))
 }
 
-async function madeAt(entry: Entry): Promise<Date | null> {
+async function madeAt(place: Place): Promise<Date | null> {
   try {
-    return (await entry.section.ask(store => store.read(entry.path))).createdAt
+    return (await place.section.ask(store => store.read(place.path))).createdAt
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'not_found') return null
     throw error
   }
 }
 
-async function exists(entry: Entry): Promise<boolean> {
-  return (await madeAt(entry)) !== null
+async function exists(place: Place): Promise<boolean> {
+  return (await madeAt(place)) !== null
+}
+
+/** A first version is made where there is none at all: it would be written over what another store has. */
+function elsewhere(entry: Entry, { section }: Place): BrokerError {
+  return new BrokerError(
+    'precondition_failed',
+    `${entry.name} is in ${section.name} and not in ${entry.section.name}, so no first version is made`,
+    {
+      hint: `write it to ${entry.section.name}, or put ${section.name} first in from:`,
+    },
+  )
 }
 
 /** Opens a rotation for every secret that is due. One that cannot be opened is put off and stops no other. */

@@ -1,36 +1,44 @@
 import type { StoreAdapter } from '@keyturn/core'
-import { BrokerError, type Clock, Store } from '@keyturn/core'
+import { BrokerError, bounded, type Call, type Clock, Store } from '@keyturn/core'
+import type { Logger } from 'pino'
+import { Breaker, type Pass } from './breaker.ts'
+
+/** What `detail.reason` says of a call that was cut because the next store was to be asked: it may answer who waits longer. */
+export const hurried = 'hurried'
+
+/** What a store of the config is made of. */
+export interface SectionOptions {
+  readonly name: string
+  readonly kind: string
+  readonly clock: Clock
+  readonly timeoutMs: number
+  readonly load: () => Promise<StoreAdapter>
+  /** Where it is told that the store went away and came back; left out: nowhere. */
+  readonly log?: Pick<Logger, 'warn' | 'info'>
+}
 
 /**
  * One store of the config. It is opened when it is first asked for, and again when that failed: a store that is down at start keeps nobody from
- * starting.
+ * starting. While it does not answer it is asked by one caller at a time, and the others are told at once.
  */
 export class Section {
   readonly name: string
   readonly kind: string
-  readonly #clock: Clock
-  readonly #timeoutMs: number
-  readonly #load: () => Promise<StoreAdapter>
+  readonly #options: SectionOptions
+  readonly #breaker: Breaker
   #opening: Promise<Store> | null = null
   #state: 'ok' | 'unavailable' = 'ok'
 
-  constructor(parts: {
-    readonly name: string
-    readonly kind: string
-    readonly clock: Clock
-    readonly timeoutMs: number
-    readonly load: () => Promise<StoreAdapter>
-  }) {
-    this.name = parts.name
-    this.kind = parts.kind
-    this.#clock = parts.clock
-    this.#timeoutMs = parts.timeoutMs
-    this.#load = parts.load
+  constructor(options: SectionOptions) {
+    this.name = options.name
+    this.kind = options.kind
+    this.#options = options
+    this.#breaker = new Breaker(options.clock)
   }
 
   /** Whether it answered when it was last asked. */
   get state(): 'ok' | 'unavailable' {
-    return this.#state
+    return this.#breaker.open ? 'unavailable' : this.#state
   }
 
   open(): Promise<Store> {
@@ -42,15 +50,24 @@ export class Section {
   }
 
   /**
-   * Asks the store. A refusal of our own credential says whose it is: the caller did nothing wrong, and must not be told to log in.
+   * Asks the store, for its own deadline or, where less is given, no longer than `patienceMs`. A refusal of our own credential says whose it is: the
+   * caller did nothing wrong, and must not be told to log in. `unavailable` at once while the store is away.
    */
-  async ask<T>(act: (store: Store) => Promise<T>): Promise<T> {
+  async ask<T>(act: (store: Store, call: Call) => Promise<T>, patienceMs?: number): Promise<T> {
+    const pass = this.#breaker.enter()
+    if (typeof pass === 'number') throw this.#away(pass)
+    let opened = false
+    const run = async (call: Call) => {
+      const store = await this.open()
+      opened = true
+      return act(store, call)
+    }
     try {
-      const answer = await act(await this.open())
-      this.#state = 'ok'
+      const answer = await (patienceMs === undefined ? run({}) : this.#hurried(patienceMs, run))
+      this.#answered('ok')
       return answer
     } catch (error) {
-      throw this.#judge(error)
+      throw this.#judge(error, pass, opened)
     }
   }
 
@@ -62,13 +79,39 @@ export class Section {
   }
 
   async #open(): Promise<Store> {
-    return new Store(await this.#load(), { name: this.name, clock: this.#clock, timeoutMs: this.#timeoutMs })
+    const { name, clock, timeoutMs, load } = this.#options
+    return new Store(await load(), { name, clock, timeoutMs })
   }
 
-  #judge(error: unknown): unknown {
-    if (!(error instanceof BrokerError)) return error
+  #hurried<T>(ms: number, run: (call: Call) => Promise<T>): Promise<T> {
+    const late = () =>
+      new BrokerError('unavailable', `store ${this.name}: no answer within ${ms} ms`, { detail: { store: this.name, reason: hurried } })
+    return bounded(this.#options.clock, ms, undefined, late, signal => run({ signal }))
+  }
+
+  #away(waitMs: number): BrokerError {
+    return new BrokerError('unavailable', `store ${this.name} does not answer; it is asked again in a moment`, {
+      hint: `keyturn doctor --store ${this.name} tells more`,
+      retryAfterMs: waitMs,
+      detail: { store: this.name, reason: 'away' },
+    })
+  }
+
+  #answered(state: 'ok' | 'unavailable'): void {
+    this.#state = state
+    if (this.#breaker.answered()) this.#options.log?.info({ store: this.name }, 'a store answers again')
+  }
+
+  #judge(error: unknown, pass: Pass, opened: boolean): unknown {
+    // what failed beside the store, or was given up by its caller, says nothing of it
+    const isOurs = error instanceof BrokerError && error.code !== 'cancelled' && (!opened || error.detail?.store === this.name)
+    if (!isOurs) {
+      this.#breaker.left(pass)
+      return error
+    }
     const refused = error.code === 'unauthenticated' || error.code === 'permission_denied'
-    this.#state = refused || error.code === 'unavailable' ? 'unavailable' : 'ok'
+    if (isSilence(error)) this.#failed(pass)
+    else this.#answered(refused ? 'unavailable' : 'ok')
     if (!refused || error.detail?.store !== undefined) return error
     const { code, message, hint, detail, origin } = error
     return new BrokerError(code, message, {
@@ -77,4 +120,14 @@ export class Section {
       cause: origin,
     })
   }
+
+  #failed(pass: Pass): void {
+    this.#state = 'unavailable'
+    if (this.#breaker.failed(pass)) this.#options.log?.warn({ store: this.name }, 'a store does not answer; it is left alone for a while')
+  }
+}
+
+/** Whether no answer came. A key of ours that is missing keeps one value closed, and the store answers all the same. */
+function isSilence(error: BrokerError): boolean {
+  return (error.code === 'unavailable' || error.code === 'outcome_unknown') && error.detail?.kekId === undefined
 }

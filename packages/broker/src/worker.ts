@@ -45,7 +45,9 @@ export class Worker {
   }
 
   start(): void {
-    this.#loop ??= this.#run()
+    if (this.#loop !== null) return
+    this.#broker.deliveries.start()
+    this.#loop = this.#run()
   }
 
   /** Something may be due now. */
@@ -58,7 +60,7 @@ export class Worker {
   async stop(withinMs: number): Promise<void> {
     this.#stop.abort()
     this.#rouse()
-    const finished = Promise.all([this.#loop, ...this.#slots, ...this.#besides.values()])
+    const finished = Promise.all([this.#loop, ...this.#slots, ...this.#besides.values(), this.#broker.deliveries.stop()])
     let cancel: () => void = () => undefined
     const late = new Promise<void>(resolve => {
       cancel = this.#broker.clock.after(withinMs, resolve)

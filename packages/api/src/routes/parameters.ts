@@ -45,7 +45,7 @@ export const secretHeaders = {
   ETag: text('`"<version>"`'),
   Age: text('Seconds since the value was read from its store.'),
   'Cache-Control': text('`no-store`'),
-  'X-Keyturn-Source': text('The store it came from, or `cache`.'),
-  'X-Keyturn-Stale': text('`true` when the store is down and the answer is older than its cache time.'),
+  'X-Keyturn-Source': text('The store that was asked for this answer, or `cache`: then it is `Age` seconds old.'),
+  'X-Keyturn-Stale': text('`true` when no store answers now and the value is from before; only where the row has `maxStale`.'),
 }
 export const etagHeader = { ETag: text('`"<version>"`') }

@@ -16,6 +16,8 @@ export interface DerivedKeys {
   readonly etag: DerivedKey
   readonly cursor: DerivedKey
   readonly idempotency: DerivedKey
+  /** Of fingerprints: what says that two stores hold the same. */
+  readonly fingerprint: DerivedKey
 }
 
 /** What the sealed root is called in the ledger. */
@@ -44,14 +46,15 @@ function derived(root: Uint8Array): DerivedKeys {
       id: `r${rootNumber}.${purpose}`,
       key: createSecretKey(Buffer.from(hkdfSync('sha256', root, '', `keyturn/v1/${purpose}`, 32))),
     })
-    const [audit, token, etag, cursor, idempotency] = [
+    const [audit, token, etag, cursor, idempotency, fingerprint] = [
       derive('audit'),
       derive('token'),
       derive('etag'),
       derive('cursor'),
       derive('idempotency'),
+      derive('fingerprint'),
     ]
-    return { audit, token, etag, cursor, idempotency }
+    return { audit, token, etag, cursor, idempotency, fingerprint }
   } finally {
     root.fill(0)
   }

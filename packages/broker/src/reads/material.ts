@@ -19,6 +19,11 @@ export interface MaterialParts {
   readonly ttl: number
   /** The section of the store it came from. */
   readonly source: string
+  /** Whether the body says where it came from and how old it is: for a name with several stores, or one that memory may stand in for. */
+  readonly telling: boolean
+  /** The ledger's number of what was current when it was read (null: it knew of nothing), and for several stores a keyed fingerprint. */
+  readonly promotion: number | null
+  readonly fingerprint: string | null
   /** When the store was asked. */
   readonly readMs: number
   /** Older than its cache time, because the store is away. */
@@ -29,10 +34,10 @@ type Headers = Readonly<Record<string, string>>
 
 /** A body and its headers, made once for all who ask for the same. */
 export interface Rendering {
-  readonly body: string | Uint8Array
+  body: string | Uint8Array
   readonly etag: string
   headers: Headers
-  /** The age in seconds that `headers` tell. */
+  /** The age in seconds that `headers` tell, and `body` where it does. */
   age: number
 }
 
@@ -54,7 +59,7 @@ export class Material {
   /** As JSON, whole or one field, straight from its store or kept since. `not_found` when there is no such field. */
   json(field: string | undefined, nowMs: number, kept = false): Rendering {
     const key = `${kept ? 'k' : 'j'}${field ?? ''}`
-    return this.#rendering(key, nowMs, () => this.#make(this.document(field), 'application/json', kept))
+    return this.#rendering(key, nowMs, () => this.#make(this.document(field, nowMs), 'application/json', kept))
   }
 
   /** The bytes alone. `invalid_argument` (406) for several fields without the name of one. */
@@ -66,9 +71,14 @@ export class Material {
   }
 
   /** The JSON text of the answer. */
-  document(field: string | undefined): string {
-    const { name, version, stage, type, labels, value, createdAt, grace, rotatesAt, ttl } = this.parts
-    return JSON.stringify({ name, version, stage, type, labels, ...toWire(value, field), createdAt, grace, rotatesAt, ttl })
+  document(field: string | undefined, nowMs: number): string {
+    const { name, version, stage, type, labels, value, createdAt, grace, rotatesAt, ttl, telling, source, stale = false } = this.parts
+    const origin = telling ? { source, age: this.#ageAt(nowMs), stale } : {}
+    return JSON.stringify({ name, version, stage, type, labels, ...toWire(value, field), createdAt, grace, rotatesAt, ttl, ...origin })
+  }
+
+  #ageAt(nowMs: number): number {
+    return Math.max(0, Math.floor((nowMs - this.parts.readMs) / 1000))
   }
 
   #rendering(key: string, nowMs: number, make: () => Rendering): Rendering {
@@ -77,16 +87,17 @@ export class Material {
       rendering = make()
       this.#renderings.set(key, rendering)
     }
-    const age = Math.max(0, Math.floor((nowMs - this.parts.readMs) / 1000))
+    const age = this.#ageAt(nowMs)
     if (age !== rendering.age) {
       rendering.age = age
+      if (this.parts.telling) rendering.body = make().body
       rendering.headers = { ...rendering.headers, Age: String(age) }
     }
     return rendering
   }
 
   #make(body: string | Uint8Array, contentType: string, kept: boolean): Rendering {
-    const source = kept ? 'cache' : this.parts.source
+    const source = kept || this.parts.stale === true ? 'cache' : this.parts.source
     const headers = { 'Content-Type': contentType, ...alwaysSame, ETag: this.etag, Age: '0', 'X-Keyturn-Source': source }
     return { body, etag: this.etag, headers: this.parts.stale === true ? { ...headers, 'X-Keyturn-Stale': 'true' } : headers, age: 0 }
   }

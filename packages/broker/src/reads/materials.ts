@@ -11,7 +11,14 @@ interface Kept {
 }
 
 /** What a row says of keeping its values. */
-type CacheRules = Pick<SecretConfig, 'cacheMs' | 'maxStaleMs' | 'failClosed' | 'strategy' | 'grace'>
+type CacheRules = Pick<SecretConfig, 'cacheMs' | 'maxStaleMs' | 'failClosed'>
+
+/** Where a current version comes from. */
+export interface MaterialSource {
+  fetch(granted: Granted): Promise<Material>
+  /** Whether what was read earlier is still current as far as anybody knows: nothing was promoted since, and it was not taken away. */
+  holds(granted: Granted, earlier: Material): Promise<boolean>
+}
 
 const keptMax = 10_000
 
@@ -34,24 +41,20 @@ export class Materials {
     return kept !== undefined && nowMs < kept.untilMs ? kept.material : undefined
   }
 
-  /** The current version, from memory, from a fetch that is under way, or by `fetch`. */
-  async current(granted: Granted, fetch: (granted: Granted) => Promise<Material>): Promise<Material> {
+  /** The current version, from memory, from a fetch that is under way, or by `fetch`; an earlier one while no store answers, where the row allows it. */
+  async current(granted: Granted, source: MaterialSource): Promise<Material> {
     const { name, config } = granted.entry
     const fresh = this.fresh(name, this.#clock.now().getTime())
     if (fresh !== undefined) return fresh
     const coming = this.#coming.get(name)
     if (coming !== undefined) return coming
-    const asked = fetch(granted)
+    const asked = this.#fetch(granted, source)
     this.#coming.set(name, asked)
     try {
       const material = await asked
       // what was dropped on its way is old news to somebody
-      if (this.#coming.get(name) === asked) this.#keep(material, config)
+      if (this.#coming.get(name) === asked && material.parts.stale !== true) this.#keep(material, config)
       return material
-    } catch (error) {
-      const stale = this.#stale(name, error)
-      if (stale === undefined) throw error
-      return stale
     } finally {
       if (this.#coming.get(name) === asked) this.#coming.delete(name)
     }
@@ -67,23 +70,38 @@ export class Materials {
     this.#coming.clear()
   }
 
-  /** What was kept before, when its store is away and the row allows it. */
-  #stale(name: SecretName, error: unknown): Material | undefined {
-    const kept = this.#kept.get(name)
-    const away = error instanceof BrokerError && (error.code === 'unavailable' || error.code === 'throttled')
-    if (!away || kept === undefined || this.#clock.now().getTime() >= kept.staleUntilMs) return undefined
-    return new Material({ ...kept.material.parts, source: 'cache', stale: true })
+  async #fetch(granted: Granted, source: MaterialSource): Promise<Material> {
+    try {
+      return await source.fetch(granted)
+    } catch (error) {
+      const stale = await this.#stale(granted, source, error)
+      if (stale === undefined) throw error
+      return stale
+    }
   }
 
-  #keep(material: Material, { cacheMs, maxStaleMs, failClosed, strategy, grace }: CacheRules): void {
-    if (cacheMs === 0) return
+  /** What was kept before, when its store is away and the row allows it. */
+  async #stale(granted: Granted, source: MaterialSource, error: unknown): Promise<Material | undefined> {
+    const { name } = granted.entry
+    const kept = this.#kept.get(name)
+    const away = error instanceof BrokerError && (error.code === 'unavailable' || error.code === 'throttled')
+    const now = this.#clock.now()
+    if (!away || kept === undefined || now.getTime() >= kept.staleUntilMs) return undefined
+    const holds = await source.holds(granted, kept.material).catch(() => false)
+    // forgotten meanwhile: somebody knows better
+    if (!holds || this.#kept.get(name) !== kept) return undefined
+    const { grace, ...parts } = kept.material.parts
+    return new Material({ ...parts, grace: grace !== null && grace.until > now ? grace : null, ttl: 0, stale: true })
+  }
+
+  #keep(material: Material, { cacheMs, maxStaleMs, failClosed }: CacheRules): void {
+    const mayStandIn = maxStaleMs !== null && maxStaleMs > 0 && !failClosed
+    if (cacheMs === 0 && !mayStandIn) return
     const { name, readMs } = material.parts
     // the answer tells the end of a grace, and must not outlive it
     const toldMs = material.parts.grace?.until.getTime() ?? Number.POSITIVE_INFINITY
     const untilMs = Math.min(readMs + cacheMs, toldMs)
-    // another broker may rotate it in the next moment: what is read now is good for a grace, whatever happens
-    const goodMs = strategy === null ? Number.POSITIVE_INFINITY : readMs + grace.ms
-    const staleUntilMs = failClosed || maxStaleMs === null ? untilMs : Math.min(untilMs + maxStaleMs, toldMs, goodMs)
+    const staleUntilMs = mayStandIn ? readMs + cacheMs + maxStaleMs : untilMs
     if (this.#kept.size >= keptMax) this.#kept.clear()
     this.#kept.set(name, { material, untilMs, staleUntilMs })
   }

@@ -1,14 +1,15 @@
 import { BrokerError, type Field, type FieldInput, SecretValue, type SecretVersion, textOf, type VersionId } from '@keyturn/core'
-import type { Entry } from '../catalog.ts'
+import type { Place } from '../catalog.ts'
 
-/** A version from its store, with the fields that the config names and no others. */
-export async function readStore(entry: Entry, version?: VersionId): Promise<SecretVersion> {
-  const read = await entry.section.ask(store => store.read(entry.path, version === undefined ? {} : { version }))
-  return { ...read, value: pick(entry, read.value) }
+/** A version from its store, with the fields that the config names and no others; asked for no longer than `patienceMs`, where that is given. */
+export async function readStore(place: Place, version?: VersionId, patienceMs?: number): Promise<SecretVersion> {
+  const which = version === undefined ? {} : { version }
+  const read = await place.section.ask((store, call) => store.read(place.path, { ...call, ...which }), patienceMs)
+  return { ...read, value: pick(place, read.value) }
 }
 
 /** The fields of a value that an entry is about. `not_found` when one of them is not there. */
-export function pick(entry: Entry, value: SecretValue): SecretValue {
+export function pick(entry: Place, value: SecretValue): SecretValue {
   if (entry.keys === null) return value
   const content = value.reveal()
   const held = 'fields' in content ? content.fields : new Map<string, Field>()
@@ -26,7 +27,7 @@ export function pick(entry: Entry, value: SecretValue): SecretValue {
 }
 
 /** What is to be written so that the fields of an entry change and their neighbours at the same path stay byte for byte. */
-export function merge(entry: Entry, before: SecretValue | null, value: SecretValue): SecretValue {
+export function merge(entry: Place, before: SecretValue | null, value: SecretValue): SecretValue {
   const content = value.reveal()
   if (!('fields' in content)) {
     if (entry.keys !== null) throw notExactly(entry.keys)

@@ -7,7 +7,7 @@ import type { Broker } from '../broker.ts'
 import { type Exchange, exchange, type HttpContext } from '../exchange.ts'
 import { lists, notModified, valueAnswer } from '../reads/answer.ts'
 import type { Material } from '../reads/material.ts'
-import { readSecret, type Which } from '../reads/read.ts'
+import { readSecret, staleNote, type Which } from '../reads/read.ts'
 
 /** What stands before a name. */
 export const secretsPrefix = '/v1/secrets/'
@@ -30,8 +30,9 @@ function longWay(broker: Broker, context: HttpContext): Promise<Response> {
     const kept = stage === 'current' && version === undefined ? broker.materials.fresh(name, broker.clock.now().getTime()) : undefined
     const material = kept ?? (await readSecret(broker, granted, which))
     asked.version = material.parts.version
+    if (material.parts.stale === true) asked.note = staleNote
     const plain = wantsPlain(context.env.incoming.headers.accept)
-    if (!plain && version === undefined && stage === 'current') broker.hot.remember(asked, material, field)
+    if (!plain && version === undefined && stage === 'current' && asked.note === undefined) broker.hot.remember(asked, material, field)
     return answer(broker, context, asked, material, { plain, kept: kept !== undefined })
   })
 }

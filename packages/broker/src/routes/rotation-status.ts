@@ -48,6 +48,12 @@ function judged(broker: Broker, principal: Principal, row: SecretRow, now: Date)
   return { row, type, state: rowState(row.rotation, open, row.nextRotationAt, now) }
 }
 
+/** What keeps a name from one of its stores, told as a rotation tells of its copies. */
+function undelivered(broker: Broker, name: SecretName): { readonly code: string; readonly detail: string } | null {
+  const failure = broker.deliveries.failure(name)
+  return failure === null ? null : { code: failure.code, detail: failure.message }
+}
+
 async function view(broker: Broker, { row, type, state }: Judged): Promise<object> {
   const { id, name, rotation, nextRotationAt } = row
   const versions = await broker.journal.versions(id)
@@ -66,6 +72,6 @@ async function view(broker: Broker, { row, type, state }: Judged): Promise<objec
     op_id: rotation?.op ?? null,
     attempts: open?.attempts ?? 0,
     next_try_at: open?.wakeAt ?? null,
-    error: rotation === null ? null : failureOf(rotation),
+    error: (rotation === null ? null : failureOf(rotation)) ?? undelivered(broker, name),
   }
 }

@@ -2,6 +2,7 @@ import { BrokerError, isOver, isPromoted, type Store } from '@keyturn/core'
 import { absent, type Granted } from '../access.ts'
 import type { Broker } from '../broker.ts'
 import type { Entry } from '../catalog.ts'
+import { noteTakingAway } from '../several/take-away.ts'
 import { type Condition, changed, isConditional, mustBeAble, mustHold } from './condition.ts'
 import { current } from './write.ts'
 
@@ -39,14 +40,17 @@ async function takeAway(broker: Broker, store: Store, entry: Entry, condition: C
       hint: `delete the fields in ${store.name} itself`,
     })
   }
+  const keep = await noteTakingAway(broker, entry)
   try {
     await store.delete(entry.path, { idempotencyKey: broker.random.uuid(), ...(store.guarantees.cas ? { ifMatch: before.etag } : {}) })
   } catch (error) {
     const raced = error instanceof BrokerError && error.code === 'conflict'
     if (raced && isConditional(condition)) throw changed('somebody else wrote at the same time', await current(store, entry))
     const unknown = error instanceof BrokerError && error.code === 'outcome_unknown'
+    if (!unknown) await keep()
     if (!unknown || (await current(store, entry)) !== null) throw error
   } finally {
     broker.materials.drop(entry.name)
+    if (entry.others.length > 0) broker.deliveries.look(entry.name)
   }
 }

@@ -1,8 +1,9 @@
 import { BrokerError, dueTime, type SecretId, type SecretValue, type SecretVersion, type Store, type VersionInfo } from '@keyturn/core'
 import type { WriteIntent } from '@keyturn/ledger'
 import type { Broker } from '../broker.ts'
-import type { Entry } from '../catalog.ts'
+import type { Entry, Place } from '../catalog.ts'
 import { merge } from '../reads/store-read.ts'
+import { beforePromotion } from '../several/floors.ts'
 import { type Condition, changed, isConditional, mustBeAble, mustHold } from './condition.ts'
 
 /** A new value, and what it demands of the state before it. */
@@ -27,6 +28,8 @@ const attemptsMax = 3
 export function writeSecret(broker: Broker, entry: Entry, request: WriteRequest): Promise<Written> {
   return entry.section.ask(async store => {
     mustBeAble(store, request.condition)
+    await mustFitOthers(entry, request.value)
+    await beforePromotion(broker, entry)
     for (let attempt = 1; ; attempt++) {
       const before = await current(store, entry)
       mustHold(request.condition, before)
@@ -88,10 +91,18 @@ function ifMatch(store: Store, request: WriteRequest, before: SecretVersion | nu
   return isConditional(request.condition) ? { ifMatch: null } : {}
 }
 
-function mustFit(store: Store, entry: Entry, value: SecretValue): void {
+/** What another store could never hold would keep that store behind for good. One that cannot be set up now says so when it is brought in step. */
+async function mustFitOthers(entry: Entry, value: SecretValue): Promise<void> {
+  for (const place of entry.others) {
+    const store = await place.section.open().catch(() => null)
+    if (store !== null) mustFit(store, place, value)
+  }
+}
+
+function mustFit(store: Store, { path }: Place, value: SecretValue): void {
   const why = store.refuses(value)
   if (why === undefined) return
-  throw new BrokerError('invalid_argument', `store ${store.name}: ${entry.path} cannot hold this value whole: ${why}`, {
+  throw new BrokerError('invalid_argument', `store ${store.name}: ${path} cannot hold this value whole: ${why}`, {
     hint: 'change the value, or keep this secret in a store that can hold it',
     detail: { reason: 'not_representable' },
   })
@@ -145,6 +156,7 @@ async function end(broker: Broker, entry: Entry, intent: WriteIntent, info: Pick
     nextRotationAt: nextDue(entry, now, intent.secretId),
   })
   broker.materials.drop(entry.name)
+  if (entry.others.length > 0) broker.deliveries.look(entry.name)
 }
 
 /** When the worker is to rotate a secret whose current version was made now; null: never by itself. */

@@ -17,10 +17,11 @@ export async function enterGrace(passage: Passage): Promise<Move> {
 /** grace -> revoking: only when published everywhere, the promise kept, every consumer moved, and the new version proven to work once more. */
 export async function endGrace(passage: Passage): Promise<Move> {
   const { rotation, now, ports } = passage
-  const latest = latestDue(await ports.journal.revocations(rotation.id))
-  if (now < latest) return waiting('grace', latest)
+  // a copy that was not reached is not left alone for a whole grace
   const { delivery } = rotation.outcome
   if (delivery !== 'complete') return again(passage)
+  const latest = latestDue(await ports.journal.revocations(rotation.id))
+  if (now < latest) return waiting('grace', latest)
   if (rotation.mode !== 'compromise') {
     const behind = (await ports.consumers?.behind(rotation)) ?? []
     if (behind.length > 0) return waiting('consumers', new Date(now.getTime() + 60_000), behind.join(', '))
@@ -67,7 +68,7 @@ export function latestDue(rows: readonly Revocation[]): Date {
 async function again(passage: Passage): Promise<Move> {
   const delivery = await passage.publish()
   const outcome = { ...passage.rotation.outcome, delivery: 'complete' as const }
-  if (delivery.kind === 'complete') return { change: { rotation: { outcome } } }
+  if (delivery.kind === 'complete') return { change: { rotation: { outcome, hold: null, attempts: 0, error: null } } }
   throw new BrokerError(
     'unavailable',
     `${delivery.of - delivery.reached} of ${delivery.of} copies do not have the new version; the old one stays valid`,
