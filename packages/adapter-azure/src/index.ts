@@ -1,6 +1,4 @@
-import { BrokerError, type StoreAdapter } from '@keyturn/core'
-
-/** Opens a section of kind `azure`. */
-export async function open(): Promise<StoreAdapter> {
-  throw new BrokerError('unsupported', 'not built yet')
-}
+export { classify } from './classify.ts'
+export type { Environment } from './credential.ts'
+export { type AzureAuth, type AzureOptions, holds, nameOf, options } from './options.ts'
+export { open } from './store.ts'

@@ -1,0 +1,180 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import http from 'node:http'
+import https from 'node:https'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { createHttpHeaders, type HttpClient, type PipelineRequest, type PipelineResponse } from '@azure/core-rest-pipeline'
+import { waitOf } from './retry-after.ts'
+import { cutOf, TransportError } from './transport-error.ts'
+
+const connectMs = 5_000
+/** A connection that rested this long may be closed at the other end. */
+const restMs = 30_000
+const answerBytesMax = 1_048_576
+
+export interface TransportSettings {
+  /** The one origin that may be asked; left out: any over TLS. */
+  readonly origin?: string
+  /** Plain HTTP too: a managed identity's endpoint is on the machine itself. */
+  readonly plain?: boolean
+  /** PEM text of the authorities to trust instead of the machine's. */
+  readonly ca?: string | undefined
+  readonly proxy?: string | undefined
+  readonly connections: number
+  /** The longest wait for the head of an answer, and for each piece of its body. */
+  readonly answerMs: number
+}
+
+interface Answer {
+  readonly status: number
+  readonly headers: http.IncomingHttpHeaders
+  readonly text: string
+}
+
+/**
+ * The SDK's way to a server, in place of its own, which hangs when a compressed answer breaks off, follows proxies of the environment, sends the
+ * token wherever a link to the next page points, and puts an answer that is no JSON into its error. One pool of kept-alive connections; no redirect.
+ */
+export class Transport implements HttpClient {
+  readonly #settings: TransportSettings
+  readonly #secure: https.Agent
+  readonly #plain: http.Agent
+  readonly #signals = new AsyncLocalStorage<AbortSignal>()
+  readonly #closing = new AbortController()
+  #onAuthorised: (() => void) | undefined
+  /** Why the last request got no usable answer, or an answer that says the server fails. */
+  failure: TransportError | undefined
+
+  constructor(settings: TransportSettings) {
+    const { ca, proxy, connections } = settings
+    const pool = { keepAlive: true, maxSockets: connections, timeout: restMs }
+    this.#settings = settings
+    this.#secure = new https.Agent({
+      ...pool,
+      ...(ca === undefined ? {} : { ca }),
+      ...(proxy === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxy } }),
+    })
+    this.#plain = new http.Agent(pool)
+  }
+
+  /** Runs calls of the SDK with a signal for those of its requests that it gives none: all pages of a list but the first. */
+  within<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+    return this.#signals.run(signal, run)
+  }
+
+  /** Calls back once, when the first request with a token goes out. */
+  whenAuthorised(run: () => void): void {
+    this.#onAuthorised = run
+  }
+
+  async sendRequest(request: PipelineRequest): Promise<PipelineResponse> {
+    const target = this.#target(request)
+    if (request.headers.has('authorization')) this.#onAuthorised?.()
+    const given = [request.abortSignal, this.#signals.getStore()].filter(signal => signal instanceof AbortSignal)
+    const signal = AbortSignal.any([...given, this.#closing.signal])
+    try {
+      const answer = await this.#ask(request, target, signal).catch(error => this.#again(error, request, target, signal))
+      if (answer.status === 429 || answer.status >= 500) this.failure = failing(answer)
+      return usable(answer, request)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof TransportError) this.failure = error
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#closing.abort(new TransportError('closed', 'the store was closed'))
+    this.#secure.destroy()
+    this.#plain.destroy()
+  }
+
+  #target({ url }: PipelineRequest): URL {
+    const target = new URL(url)
+    const { origin, plain = false } = this.#settings
+    if (origin === undefined ? target.protocol === 'https:' || plain : target.origin === origin) return target
+    throw new TransportError('elsewhere', `the SDK would send a request to ${target.origin}`)
+  }
+
+  /** A kept connection that the server had closed meanwhile: only a read is sent again, on a new one. */
+  #again(error: unknown, request: PipelineRequest, target: URL, signal: AbortSignal): Promise<Answer> {
+    if (request.method !== 'GET' || !(error instanceof TransportError) || error.failure !== 'stale') throw error
+    signal.throwIfAborted()
+    return this.#ask(request, target, signal)
+  }
+
+  #ask(request: PipelineRequest, target: URL, signal: AbortSignal): Promise<Answer> {
+    signal.throwIfAborted()
+    const { body } = request
+    if (typeof body !== 'string' && body !== undefined && body !== null)
+      throw new TransportError('elsewhere', 'the SDK would send a stream')
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+    const isSecure = target.protocol === 'https:'
+    const sent = (isSecure ? https : http).request(target, {
+      agent: isSecure ? this.#secure : this.#plain,
+      method: request.method,
+      headers: {
+        ...request.headers.toJSON(),
+        'accept-encoding': 'identity',
+        ...(body ? { 'content-length': Buffer.byteLength(body) } : {}),
+      },
+      signal,
+    })
+    sent.on('socket', socket => mindConnect(sent, socket))
+    sent.setTimeout(this.#settings.answerMs, () =>
+      sent.destroy(new TransportError('cut', `no answer within ${this.#settings.answerMs} ms`)),
+    )
+    sent.on('error', error => reject(cutOf(error, sent.reusedSocket)))
+    sent.on('response', response => read(response).then(resolve, reject))
+    sent.end(body ?? undefined)
+    return promise
+  }
+}
+
+function mindConnect(sent: http.ClientRequest, socket: Socket): void {
+  if (!socket.connecting) return
+  const late = setTimeout(() => sent.destroy(new TransportError('connect', `no connection within ${connectMs} ms`)), connectMs)
+  for (const event of [socket instanceof TLSSocket ? 'secureConnect' : 'connect', 'close']) socket.once(event, () => clearTimeout(late))
+}
+
+async function read(response: http.IncomingMessage): Promise<Answer> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const part of response as AsyncIterable<Buffer>) {
+      bytes += part.length
+      if (bytes > answerBytesMax) throw new TransportError('too_large', `the answer is larger than ${answerBytesMax} bytes`)
+      parts.push(part)
+    }
+  } catch (error) {
+    throw cutOf(error, false)
+  }
+  return { status: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(parts).toString() }
+}
+
+function failing({ status, headers }: Answer): TransportError {
+  return new TransportError('foreign', `the server answered ${status}`, { status, retryAfterMs: waitOf(headers) })
+}
+
+/** The answer as the SDK takes it. What is neither JSON nor empty is not the server's: its text would end up in an error of the SDK. */
+function usable({ status, headers, text }: Answer, request: PipelineRequest): PipelineResponse {
+  const retryAfterMs = waitOf(headers)
+  if (status >= 300 && status < 400)
+    throw new TransportError('redirect', `the server redirects (${status}), and redirects are not followed`, { status })
+  const isJson = /^application\/(?:[\w.+-]+\+)?json\b/i.test(headers['content-type'] ?? '') && parses(text)
+  // a challenge is in the head
+  if (text !== '' && !isJson && !(status === 401 && headers['www-authenticate'] !== undefined)) {
+    throw new TransportError('foreign', `the answer is no JSON (${status})`, { status, retryAfterMs })
+  }
+  const plain = Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')])
+  return { request, status, headers: createHttpHeaders(Object.fromEntries(plain)), bodyAsText: isJson ? text : '' }
+}
+
+function parses(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,118 @@
+import { BrokerError, type SecretValue, type VersionInfo } from '@keyturn/core'
+import { hasStatus, innerCode } from './classify.ts'
+import type { Client } from './client.ts'
+import type { Lookups } from './lookups.ts'
+import { decodeText, encodeText } from './values.ts'
+import { infoOf, type Known, ranked, tagsWith } from './version.ts'
+
+const settleMs = 250
+/** How long a secret on its way out or back is waited for. */
+const settleMsMax = 15_000
+
+/** One write: which secret, what, and whose intent. */
+interface Intent {
+  readonly path: string
+  readonly name: string
+  readonly value: SecretValue
+  readonly key: string
+  readonly signal: AbortSignal
+}
+
+/** Adds versions. A vault compares nothing, so it is looked before and after. */
+export class Writer {
+  readonly #client: Client
+  readonly #lookups: Lookups
+
+  constructor(client: Client, lookups: Lookups) {
+    this.#client = client
+    this.#lookups = lookups
+  }
+
+  /** Adds a version, unless the same intent did already; `conflict` when it did with another value, or when somebody else wrote at the same time. */
+  async write(intent: Intent): Promise<VersionInfo> {
+    const { path, name, key, signal } = intent
+    const before = await this.#lookups.all(path, name, signal)
+    const done = before.find(each => each.mark?.key === key)
+    if (done !== undefined) return this.#again(intent, done)
+    const made = await this.#put(intent, before)
+    await this.#mustBeCurrent(intent, made)
+    return infoOf(made, made.version, 0)
+  }
+
+  /** The version that this intent made earlier, if it has this value. */
+  async #again({ path, name, value, signal }: Intent, done: Known): Promise<VersionInfo> {
+    const { text } = await this.#client.read(name, signal, done.version)
+    if (!decodeText(text).equals(value)) {
+      throw new BrokerError('conflict', `azure: this intent has written another value to ${path}`, { hint: 'use a new idempotency key' })
+    }
+    const all = await this.#lookups.ranked(path, name, signal)
+    return infoOf(
+      done,
+      all[0]?.version ?? done.version,
+      all.findIndex(each => each.version === done.version),
+    )
+  }
+
+  /** Sends the write; a secret that is deleted is given back first, and one on its way is waited for. A 409 was not acted on. */
+  async #put(intent: Intent, before: readonly Known[]): Promise<Known> {
+    const { path, name, value, key, signal } = intent
+    let known = before
+    let waited = 0
+    for (let pause = settleMs; ; ) {
+      const last = ranked(known).versions[0]
+      const tags = tagsWith(last, { key, order: known.length + 1, name })
+      try {
+        return await this.#client.write(name, encodeText(value), { tags, ...contentType(last) }, signal)
+      } catch (error) {
+        if (!hasStatus(error, 409) || waited >= settleMsMax) throw hasStatus(error, 409) ? inTheWay(path, error) : error
+        const inner = innerCode(error)
+        if (inner === undefined || inner === 'ObjectIsDeletedButRecoverable') {
+          if (!(await this.#client.isDeleted(name, signal))) throw inTheWay(path, error)
+          await this.#recover(path, name, signal)
+          known = await this.#lookups.all(path, name, signal)
+        }
+        waited += pause
+        pause = await this.#client.pause(pause, signal)
+      }
+    }
+  }
+
+  async #recover(path: string, name: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#client.recover(name, signal)
+    } catch (error) {
+      // it is still on its way out, or came back meanwhile: the next try tells
+      if (hasStatus(error, 409) || hasStatus(error, 404)) return
+      if (!hasStatus(error, 403)) throw error
+      throw new BrokerError('permission_denied', `azure: ${path} is soft-deleted, and this login may not recover it`, {
+        hint: 'recover or purge it in azure, or give the login the right secrets/recover',
+        detail: { reason: 'soft_deleted' },
+        cause: error,
+      })
+    }
+  }
+
+  /** Of two who write at the same time, the one whose version is not current learns it. */
+  async #mustBeCurrent({ path, name, signal }: Intent, made: Known): Promise<void> {
+    // the write is done: that nobody may look at it, or can, takes nothing from it
+    const current = await this.#client.read(name, signal).catch(() => undefined)
+    signal.throwIfAborted()
+    if (current === undefined || current.version === made.version) return
+    throw new BrokerError('conflict', `azure: somebody else wrote to ${path} at the same time: their version is current`, {
+      hint: 'read it again',
+      detail: { made: made.version, current: current.version },
+    })
+  }
+}
+
+function contentType(last: Known | undefined): { contentType?: string } {
+  return last?.contentType === undefined ? {} : { contentType: last.contentType }
+}
+
+function inTheWay(path: string, cause: unknown): BrokerError {
+  return new BrokerError('conflict', `azure: ${path} is being changed, deleted or recovered by somebody else`, {
+    hint: 'try again when that is done, or restore it first',
+    retryAfterMs: settleMsMax,
+    cause,
+  })
+}
