@@ -40,7 +40,7 @@ export async function placesOn(backend: Backend, strategy: Strategy, spoil?: Spo
   const { violations, faults, wire, effects } = await passageOn(backend, strategy, given(spoil))
   if (violations.length > 0) throw new Error(`the dry run itself breaks: ${violations.join('; ')}`)
   const calls = faults.calls.map((title, index) => ({ number: index + 1, title, changes: !questions.has(title) }))
-  const requests = (wire?.requests ?? []).map((title, index) => ({ number: index + 1, title, changes: effects.has(index + 1) }))
+  const requests = wire.requests.map((title, index) => ({ number: index + 1, title, changes: effects.has(index + 1) }))
   return { calls: calls.filter(({ title }) => title.startsWith('store.')), requests }
 }
 

@@ -1,8 +1,8 @@
 import { BrokerError, SecretValue, Store, type StoreAdapter, type Strategy, type VersionId } from '@keyturn/core'
 import type { Mode } from '../simulation/faults.ts'
 import { RotationWorld, type RotationWorldOptions } from '../simulation/rotation-world.ts'
-import type { Look, Shelf } from './backends/backend.ts'
-import { type Line, Wire, type WireMode } from './wire.ts'
+import type { Look, Process, Shelf } from './backends/backend.ts'
+import { Wire, type WireMode } from './wire.ts'
 
 const deadlineMs = 30_000
 
@@ -22,7 +22,7 @@ export interface AdapterWorldOptions {
  * engine lives in simulated time; what goes over the wire takes the time that it takes.
  */
 export class AdapterWorld extends RotationWorld {
-  readonly wire: Wire | undefined
+  readonly wire: Wire
   /** Numbers of the requests that changed the secret. */
   readonly effects = new Set<number>()
   protected readonly storeFailure = (code: 'unavailable' | 'outcome_unknown') => new BrokerError(code, 'a planted fault')
@@ -31,7 +31,7 @@ export class AdapterWorld extends RotationWorld {
   readonly #repeats: boolean
   /** Every value that the journal ever held, encoded. */
   readonly #known = new Set<string>()
-  #process: { readonly line: Line | undefined; readonly adapter: StoreAdapter } | undefined
+  #process: Process | undefined
   #seen: Look | undefined
   #neighbours: string | undefined
 
@@ -41,12 +41,12 @@ export class AdapterWorld extends RotationWorld {
     this.#spoil = spoil
     this.#repeats = [...faults.values(), ...wireFaults.values()].some(mode => mode === 'twice' || mode === 'late')
     this.#know(this.base.encode())
-    if (shelf.upstream === undefined) return
-    this.wire = new Wire(shelf.upstream, wireFaults, {
+    const check = this.faults.onCall
+    this.wire = new Wire(wireFaults, {
       clock: this.clock,
       deadlineMs,
       die: () => this.faults.die(),
-      onEffect: number => this.#notice(number),
+      onEffect: number => this.#notice(number, check),
     })
   }
 
@@ -99,18 +99,17 @@ export class AdapterWorld extends RotationWorld {
     return this.#process.adapter
   }
 
-  /** Ends the last process, and the way to the server. */
+  /** Ends the last process. */
   async close(): Promise<void> {
     await this.#end()
-    this.wire?.close()
-    for (const error of this.wire?.broken ?? []) this.violations.push(`the relay itself broke: ${error}`)
+    for (const error of this.wire.broken) this.violations.push(`what stands between adapter and backend broke: ${error}`)
   }
 
   async #end(): Promise<void> {
-    const { line, adapter } = this.#process ?? {}
+    const { kill, adapter } = this.#process ?? {}
     this.#process = undefined
-    // a process that ends says nothing any more: what its adapter would send now does not get through
-    await line?.close()
+    // first the way: a process that dies does not say good-bye
+    await kill?.()
     await adapter?.close()
   }
 
@@ -124,8 +123,8 @@ export class AdapterWorld extends RotationWorld {
 
   protected override async born(): Promise<void> {
     await this.#end()
-    const line = await this.wire?.connect()
-    this.#process = { line, adapter: this.#spoil(await this.#shelf.open(line?.address ?? '')) }
+    const { adapter, kill } = await this.#shelf.open(this.wire.carry)
+    this.#process = { adapter: this.#spoil(adapter), kill }
   }
 
   protected override async look(): Promise<void> {
@@ -142,9 +141,9 @@ export class AdapterWorld extends RotationWorld {
     this.#known.add(textIn(encoded))
   }
 
-  async #notice(number: number): Promise<void> {
+  async #notice(number: number, check: () => Promise<void>): Promise<void> {
     const before = this.#seen?.secret
-    await this.faults.onCall()
+    await check()
     if (this.#seen?.secret !== before) this.effects.add(number)
   }
 }

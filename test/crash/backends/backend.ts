@@ -1,6 +1,7 @@
 import { createSecretKey } from 'node:crypto'
 import { seededRandom, wallClock } from '@keyturn/conformance'
 import type { OpenContext, SecretValue, StoreAdapter, StorePath } from '@keyturn/core'
+import type { Carry } from '../wire.ts'
 
 /** A kind of store that rotations are crashed on: the real adapter, and a server or files of its own for each run. */
 export interface Backend {
@@ -14,15 +15,20 @@ export interface Shelf {
   readonly path: StorePath
   /** Whether the secret is a set of fields or one text. */
   readonly form: 'fields' | 'text'
-  /** Where its server listens; absent: there is no server between the adapter and its files. */
-  readonly upstream?: string
-  /** The real adapter, as a new process opens it; `address` is the way to the server. */
-  open(address: string): Promise<StoreAdapter>
+  /** The real adapter, as a new process opens it. What goes between it and the backend is handed to `carry`, where anything can come between them. */
+  open(carry: Carry): Promise<Process>
   /** Someone writes past the broker. */
   place(value: SecretValue): Promise<void>
   /** Looks at what the backend itself holds. */
   look(): Promise<Look>
   close(): Promise<void>
+}
+
+/** An adapter and what ends with its process. */
+export interface Process {
+  readonly adapter: StoreAdapter
+  /** Nothing that the adapter does from here on gets through. */
+  kill(): Promise<void>
 }
 
 /** What a backend holds at one moment, by its own state. */

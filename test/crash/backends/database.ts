@@ -6,7 +6,7 @@ import type { SecretValue, StoreAdapter, StorePath } from '@keyturn/core'
 import { Keyring } from '@keyturn/envelope'
 import { type Client, openClient } from '../../../packages/adapter-database/src/client.ts'
 import { openOn } from '../../../packages/adapter-database/src/store.ts'
-import { type Backend, contextIn, type Look, type Shelf } from './backend.ts'
+import { type Backend, contextIn, type Look, type Process, type Shelf } from './backend.ts'
 
 const path = 'app/credential' as StorePath
 const beside = 'app/neighbour' as StorePath
@@ -33,20 +33,20 @@ class DatabaseShelf implements Shelf {
     this.#folder = folder
   }
 
-  async open(): Promise<StoreAdapter> {
+  async open(): Promise<Process> {
     const context = contextIn(this.#data)
     const client = openClient(join(context.data, 'secrets.db'), context.random)
     const adapter = openOn(client, context, keyring)
     this.#held = { client, adapter }
-    return { ...adapter, close: () => this.#kill(client) }
+    return { adapter, kill: () => this.#kill(client) }
   }
 
   async place(value: SecretValue): Promise<void> {
     if (this.#held !== undefined) return this.#write(this.#held.adapter, path, value)
-    const adapter = await this.open()
+    const { adapter, kill } = await this.open()
     await this.#write(adapter, beside, value)
     await this.#write(adapter, path, value)
-    await adapter.close()
+    await kill()
   }
 
   async #write(adapter: StoreAdapter, to: StorePath, value: SecretValue): Promise<void> {

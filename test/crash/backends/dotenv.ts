@@ -2,7 +2,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SecretValue, type StorePath } from '@keyturn/core'
-import { open } from '../../../packages/adapter-dotenv/src/index.ts'
+import { type Files, systemFiles } from '../../../packages/adapter-dotenv/src/files.ts'
+import { DotenvStore } from '../../../packages/adapter-dotenv/src/store.ts'
+import { Death } from '../../simulation/faults.ts'
+import type { Carry } from '../wire.ts'
 import { type Backend, contextIn } from './backend.ts'
 import { plainTextOf } from './texts.ts'
 
@@ -10,7 +13,7 @@ const variable = 'APP_CREDENTIAL'
 /** What people write around it, with everything that a rewriting parser loses. */
 const [above, below] = ['# ours\r\nexport  OTHER = "stays" # as it is\n', "\n\n`NOT=understood\nLAST='line'"]
 
-/** A `.env` file with lines of others above and below. Its adapter reads and writes it directly: there is no wire. */
+/** A `.env` file with lines of others above and below. Its wire is the file system: each step of a read or a write is a request. */
 export const dotenv: Backend = {
   name: 'dotenv',
   async start() {
@@ -19,7 +22,10 @@ export const dotenv: Backend = {
     return {
       path: variable as StorePath,
       form: 'text',
-      open: async () => open({ file, names: 'same' }, contextIn(folder)),
+      async open(carry) {
+        const { files, kill } = filesOf(carry)
+        return { adapter: new DotenvStore({ file, names: 'same' }, contextIn(folder), files), kill }
+      },
       place: value => writeFile(file, `${above}${variable}=${plainTextOf(value)}${below}`, { mode: 0o600 }),
       async look() {
         const text = await readFile(file, 'utf8')
@@ -31,4 +37,30 @@ export const dotenv: Backend = {
       close: () => rm(folder, { recursive: true }),
     }
   },
+}
+
+type Step = (...args: readonly never[]) => Promise<unknown>
+
+/** The machine's file system for one process, each step of it carried. */
+function filesOf(carry: Carry): { readonly files: Files; kill(): Promise<void> } {
+  let isDead = false
+  const kill = async () => {
+    isDead = true
+  }
+  const carried = (title: string, step: Step): Step => {
+    return (...args) => {
+      if (isDead) return Promise.reject(new Death())
+      return new Promise((resolve, reject) => {
+        const fail = (code: string) => () => reject(Object.assign(new Error(`${code}: ${title}`), { code }))
+        const act = async () => {
+          const [outcome] = await Promise.allSettled([step(...args)])
+          return () => (outcome.status === 'fulfilled' ? resolve(outcome.value) : reject(outcome.reason))
+        }
+        carry({ title, act, refuse: fail('EAGAIN'), cut: fail('EIO') }, kill)
+      })
+    }
+  }
+  const files = Object.fromEntries(Object.entries(systemFiles).map(([title, step]) => [title, carried(title, step as Step)]))
+  // every member of it, by its name
+  return { files: files as unknown as Files, kill }
 }

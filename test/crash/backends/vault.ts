@@ -3,6 +3,7 @@ import { open, options } from '../../../packages/adapter-vault/src/index.ts'
 import { VaultFake } from '../../fakes/vault.ts'
 import type { Rule } from '../../fakes/vault-auth.ts'
 import type { KvOne, KvTwo } from '../../fakes/vault-kv.ts'
+import { httpLine } from '../relays/http.ts'
 import { type Backend, contextIn, type Look, type Shelf } from './backend.ts'
 import { textsOf } from './texts.ts'
 
@@ -49,8 +50,11 @@ async function shelf(version: 1 | 2, mount: (fake: VaultFake) => Mounted): Promi
   return {
     path: (version === 2 ? `kv/data/${key}` : `kv/${key}`) as StorePath,
     form: 'fields',
-    upstream: fake.url,
-    open: address => open(options.parse({ address, kv: version, auth }), contextIn('/nonexistent'), { env: {} }),
+    async open(carry) {
+      const { url, kill } = await httpLine(fake.url, carry)
+      const section = options.parse({ address: url, kv: version, auth })
+      return { adapter: await open(section, contextIn('/nonexistent'), { env: {} }), kill }
+    },
     async place(value) {
       engine.put(key, textsOf(value))
     },
