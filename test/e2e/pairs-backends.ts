@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { AwsSecretsManagerFake } from '../fakes/aws-secrets-manager.ts'
+import { AzureVault } from '../fakes/azure-vault.ts'
 import { GcpSecretManagerFake } from '../fakes/gcp-secret-manager.ts'
 import { KubernetesFake } from '../fakes/kubernetes.ts'
+import { testCertificates } from '../fakes/tls/certificates.ts'
 import { VaultFake } from '../fakes/vault.ts'
 import { type Place, start } from './harness.ts'
 
@@ -21,6 +23,8 @@ export interface Home {
 /** A backend that answers on the loopback, or a file. */
 export interface Backend {
   readonly kind: string
+  /** Whether it keeps older versions. */
+  readonly history: boolean
   /** What its section finds in the environment. */
   readonly env: Record<string, string>
   home(id: string): Home
@@ -47,6 +51,7 @@ async function vault(): Promise<Backend> {
   const fake = await VaultFake.start()
   return {
     kind: 'vault',
+    history: true,
     env: { VAULT_LOGIN: fake.root },
     home(id) {
       const kv = fake.mount(`kv-${id}`, 2)
@@ -73,6 +78,7 @@ async function aws(): Promise<Backend> {
   const { accessKeyId, secretAccessKey } = fake.accounts.add()
   return {
     kind: 'aws',
+    history: true,
     env: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
     home: id => ({
       section: () =>
@@ -92,11 +98,40 @@ async function aws(): Promise<Backend> {
   }
 }
 
+async function azure(): Promise<Backend> {
+  const fake = await AzureVault.start()
+  const nameOf = (id: string, name: string) => `${id}-${name.replace('/', '-')}`
+  return {
+    kind: 'azure',
+    history: true,
+    env: { APP_SECRET: 'secret-of-the-app' },
+    home: id => ({
+      section(place) {
+        place.write('azure-ca.pem', testCertificates.ca)
+        return section('azure', {
+          vault: fake.url,
+          authority: fake.authority.url,
+          verifyChallenge: 'false',
+          ca: 'azure-ca.pem',
+          auth: `{ method: client-secret, tenantId: ${fake.authority.tenant}, clientId: app, clientSecret: "\${APP_SECRET}" }`,
+          secrets: entries(name => nameOf(id, name), ', format: json'),
+        })
+      },
+      async put(_, name, fields) {
+        fake.secrets.put(nameOf(id, name), JSON.stringify(fields))
+      },
+      get: async (_, name) => JSON.parse(fake.secrets.stored(nameOf(id, name)).at(-1)?.value ?? ''),
+    }),
+    close: ended(fake),
+  }
+}
+
 async function gcp(): Promise<Backend> {
   const fake = await GcpSecretManagerFake.start()
   const idOf = (name: string) => name.replace('/', '_')
   return {
     kind: 'gcp',
+    history: true,
     env: {},
     home(id) {
       const secrets = fake.secrets(`projects/shop-${id}`)
@@ -118,6 +153,7 @@ async function kubernetes(): Promise<Backend> {
   const nameOf = (name: string) => name.replace('/', '-')
   return {
     kind: 'kubernetes',
+    history: false,
     env: { CLUSTER_TOKEN: fake.admin },
     home(id) {
       const namespace = `shop-${id}`
@@ -146,6 +182,7 @@ async function dotenv(): Promise<Backend> {
   const variable = (name: string) => name.replace('/', '_').toUpperCase()
   return {
     kind: 'dotenv',
+    history: false,
     env: {},
     home: id => ({
       section: () => section('dotenv', { file: `${id}.env`, secrets: entries(variable, ', format: json') }),
@@ -162,6 +199,7 @@ async function dotenv(): Promise<Backend> {
 async function database(): Promise<Backend> {
   return {
     kind: 'database',
+    history: true,
     env: {},
     home: id => ({
       section: place => section('database', { file: join(place.folder, `${id}.db`) }),
@@ -181,5 +219,5 @@ async function database(): Promise<Backend> {
 
 /** Every kind of store, each started once. */
 export function startBackends(): Promise<readonly Backend[]> {
-  return Promise.all([vault, aws, gcp, kubernetes, dotenv, database].map(begin => begin()))
+  return Promise.all([vault, aws, azure, gcp, kubernetes, dotenv, database].map(begin => begin()))
 }

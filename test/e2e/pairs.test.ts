@@ -5,7 +5,7 @@ import { type Ran, ran } from '../../packages/cli/test/fake-terminal.ts'
 import { Place, type Running, start, until } from './harness.ts'
 import { type Backend, type Home, startBackends } from './pairs-backends.ts'
 
-const kinds = ['vault', 'aws', 'gcp', 'kubernetes', 'dotenv', 'database'] as const
+const kinds = ['vault', 'aws', 'azure', 'gcp', 'kubernetes', 'dotenv', 'database'] as const
 type Kind = (typeof kinds)[number]
 
 /** Everything of the config but the store's section: the same in every deployment of this file. */
@@ -47,16 +47,21 @@ afterAll(async () => {
   for (const backend of backends.values()) await backend.close()
 })
 
-const homeIn = (kind: Kind, id: string): Home => {
+const backendOf = (kind: Kind): Backend => {
   const backend = backends.get(kind)
   if (backend === undefined) throw new Error(`no backend ${kind}`)
-  return backend.home(id)
+  return backend
 }
 const read = async (broker: Running, name: string, query = '') =>
   (await broker.ask('GET', `/v1/secrets/${encodeURIComponent(name)}${query}`)).body
 
-/** The last line that a command said. */
-const endOf = ({ out }: Ran) => JSON.parse(out.trim().split('\n').at(-1) ?? '')
+/** The lines that a command said. */
+const stepsOf = ({ out }: Ran) =>
+  out
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+const endOf = (answer: Ran) => stepsOf(answer).at(-1)
 
 /** Rotates, and waits for the new value. */
 async function rotated(broker: Running, name: string): Promise<Readonly<Record<string, string>>> {
@@ -71,7 +76,7 @@ async function rotated(broker: Running, name: string): Promise<Readonly<Record<s
 /** What every deployment does, whichever store it is on. */
 async function lives(kind: Kind): Promise<void> {
   const place = newPlace()
-  const home = homeIn(kind, `home-${kind}`)
+  const home = backendOf(kind).home(`home-${kind}`)
   await home.put(place, 'app/db', outside)
   place.write('keyturn.yaml', home.section(place) + rest)
   const broker = await start(place, env)
@@ -102,7 +107,7 @@ async function moves(from: Kind, to: Kind): Promise<void> {
   cpSync(old.place.folder, place.folder, { recursive: true })
   // a copy's folders get the modes of the process
   for (const folder of ['data', 'data/keys']) chmodSync(join(place.folder, folder), 0o700)
-  const home = homeIn(to, `${from}-${to}`)
+  const home = backendOf(to).home(`${from}-${to}`)
   place.write('keyturn.yaml', old.home.section(place) + rest)
   place.write('next.yaml', home.section(place) + rest)
   const all = { KEYTURN_LISTEN: '127.0.0.1:0', KEYTURN_DATA: join(place.folder, 'data'), ...env }
@@ -110,6 +115,9 @@ async function moves(from: Kind, to: Kind): Promise<void> {
     ran(['copy', from, to, '--to-config', 'next.yaml', '--versions', '--verify', '--json'], { cwd: place.folder, env: all })
   const copied = await copy()
   expect([copied.code, endOf(copied)], copied.err).toEqual([0, expect.objectContaining({ copied: 3, failed: 0, differs: 0 })])
+  // the one that somebody else wrote, and the one it was rotated to
+  const versions = backendOf(from).history && backendOf(to).history ? 2 : 1
+  expect(stepsOf(copied).find(({ event, name }) => event === 'plan' && name === 'app/db')).toMatchObject({ action: 'create', versions })
   expect(endOf(await copy())).toMatchObject({ copied: 0, same: 3, failed: 0, differs: 0 })
   if (home.get !== undefined) expect(await home.get(place, 'app/api')).toEqual(written)
 
