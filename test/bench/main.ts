@@ -1,10 +1,11 @@
 /** `npm run bench [-- NAME...] [-- --json]`: each bench measures Keyturn and the bare limit side by side in one run, and prints medians and ratios. */
 import process from 'node:process'
+import { adaptersBench } from './adapters.ts'
 import { engineBench } from './engine.ts'
 import { readBench } from './read.ts'
 import type { Row } from './row.ts'
 
-const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = { read: readBench, engine: engineBench }
+const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = { read: readBench, engine: engineBench, adapters: adaptersBench }
 
 const names = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
 const json = process.argv.includes('--json')

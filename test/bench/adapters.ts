@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import process from 'node:process'
+import { createInterface } from 'node:readline'
+import { systemClock } from '@keyturn/broker'
+import { Store, type StorePath } from '@keyturn/core'
+import { type Backend, backends, namesListed, type Reach } from './backends.ts'
+import { median, type Row } from './row.ts'
+import { pin } from './server.ts'
+
+const inFlight = 32
+const reads = 1_500
+const singles = 300
+const rounds = 5
+
+/**
+ * Each adapter against its SDK as it comes, on the same fake in a process of its own: reads with 32 in flight, the cost of one read alone, and what
+ * listing 10,000 names keeps in memory.
+ */
+export async function adaptersBench(): Promise<readonly Row[]> {
+  const rows: Row[] = []
+  for (const backend of backends) rows.push(...(await measured(backend)))
+  return rows
+}
+
+async function measured(backend: Backend): Promise<readonly Row[]> {
+  const { child, reach } = await startFake(backend.kind)
+  const store = new Store(await backend.open(reach), { name: backend.kind, clock: systemClock, timeoutMs: 60_000 })
+  try {
+    const path = backend.path as StorePath
+    const ours = () => store.read(path)
+    const bare = backend.bare(reach)
+    const [rates, bareRates, alone, bareAlone]: [number[], number[], number[], number[]] = [[], [], [], []]
+    for (let round = 0; round <= rounds; round += 1) {
+      const figures = [await rate(ours), await rate(bare), await microseconds(ours), await microseconds(bare)] as const
+      // the first round warms both up
+      if (round > 0) for (const [index, list] of [rates, bareRates, alone, bareAlone].entries()) list.push(figures[index] ?? Number.NaN)
+    }
+    const [many, bareMany, one, bareOne] = [median(rates), median(bareRates), median(alone), median(bareAlone)]
+    const { kind, sdk } = backend
+    return [
+      { what: `${kind}: reads, ${inFlight} in flight`, value: many, unit: 'a second', ratio: many / bareMany, of: `${sdk} as it comes` },
+      { what: `${kind}: one read alone`, value: one, unit: 'us', ratio: one / bareOne, of: `${sdk} as it comes` },
+      { what: `${kind}: memory of listing ${namesListed} names`, value: await listGrowth(store, backend.prefix), unit: 'MB above start' },
+    ]
+  } finally {
+    await store.close()
+    child.stdin?.end()
+    await once(child, 'exit')
+  }
+}
+
+async function startFake(kind: string): Promise<{ child: ChildProcess; reach: Reach }> {
+  const file = join(import.meta.dirname, 'fake.ts')
+  const child = spawn(process.execPath, ['--conditions=@keyturn/source', file, kind], { stdio: ['pipe', 'pipe', 'inherit'] })
+  pin(child.pid, 0)
+  for await (const line of createInterface({ input: child.stdout })) return { child, reach: JSON.parse(line) }
+  throw new Error(`the fake of ${kind} said nothing`)
+}
+
+async function rate(read: () => Promise<unknown>): Promise<number> {
+  let left = reads
+  const began = performance.now()
+  const caller = async () => {
+    while (left > 0) {
+      left -= 1
+      await read()
+    }
+  }
+  await Promise.all(Array.from({ length: inFlight }, caller))
+  return (reads / (performance.now() - began)) * 1_000
+}
+
+async function microseconds(read: () => Promise<unknown>): Promise<number> {
+  const took: number[] = []
+  for (let index = 0; index < singles; index += 1) {
+    const began = performance.now()
+    await read()
+    took.push((performance.now() - began) * 1_000)
+  }
+  return median(took)
+}
+
+/** The most that is held at any time while names go by, above what was held before; after one listing that warms up. */
+async function listGrowth(store: Store, prefix: string): Promise<number> {
+  const walk = async (look: () => void) => {
+    let count = 0
+    for await (const _ of store.list(prefix)) {
+      count += 1
+      if (count % 500 === 0) look()
+    }
+    if (count < namesListed) throw new Error(`${count} names of ${namesListed} were listed`)
+  }
+  await walk(() => undefined)
+  const held = () => {
+    global.gc?.()
+    return process.memoryUsage().heapUsed + process.memoryUsage().external
+  }
+  const start = held()
+  let most = start
+  await walk(() => {
+    most = Math.max(most, held())
+  })
+  return (most - start) / 1e6
+}
