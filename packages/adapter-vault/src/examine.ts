@@ -134,11 +134,12 @@ async function fieldsFinding({ kv }: Subject, path: string, targets: Targets, si
   throw new BrokerError('internal', 'vault: there was no place to look at')
 }
 
-function fieldNames(place: string, targets: Targets, data: ReadonlyMap<string, string>): { detail?: string } {
+function fieldNames(place: string, targets: Targets, data: ReadonlyMap<string, string>): Pick<Finding, 'detail' | 'fields'> {
   if (place === targets.metadata) return {}
   const source = place === targets.subkeys ? data.get('subkeys') : targets.subkeys === undefined ? undefined : data.get('data')
   const members = targets.subkeys === undefined ? data : membersOf(source ?? '')
-  return { detail: `fields: ${[...members.keys()].join(', ')}` }
+  const fields = [...members.keys()]
+  return { detail: `fields: ${fields.join(', ')}`, fields }
 }
 
 const examiningVault: Examiner = {

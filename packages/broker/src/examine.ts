@@ -2,10 +2,10 @@ import { createSecretKey } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Config } from '@keyturn/config'
-import { BrokerError, type ErrorCode, type Finding, type Random, secretName } from '@keyturn/core'
+import { type Config, nearest } from '@keyturn/config'
+import { BrokerError, type Call, type ErrorCode, type Finding, type Random, secretName } from '@keyturn/core'
 import { Keyring } from '@keyturn/envelope'
-import { Catalog, type Entry } from './catalog.ts'
+import { Catalog, type Entry, type Place } from './catalog.ts'
 import { systemClock } from './clock.ts'
 import { kinds } from './compose.ts'
 import { openKeyring } from './keys/keyring.ts'
@@ -45,13 +45,7 @@ export async function examineStores(config: Config, only: ExamineOnly): Promise<
     const catalog = new Catalog(config, sections)
     const entries = (only.secret === undefined ? catalog.named() : [secretName(only.secret)]).flatMap(name => catalog.find(name) ?? [])
     const wanted = sections.filter(section => wants(section, only, entries))
-    const found = wanted.map(section =>
-      examineSection(
-        section,
-        entries.filter(entry => entry.section === section),
-        only,
-      ),
-    )
+    const found = wanted.map(section => examineSection(section, placesIn(section, entries), only))
     return (await Promise.all(found)).flat()
   } finally {
     await Promise.all(sections.map(section => section.close().catch(() => undefined)))
@@ -61,21 +55,61 @@ export async function examineStores(config: Config, only: ExamineOnly): Promise<
 
 function wants(section: Section, only: ExamineOnly, entries: readonly Entry[]): boolean {
   if (only.store !== undefined) return section.name === only.store
-  return only.secret === undefined || entries.some(entry => entry.section === section)
+  return only.secret === undefined || placesIn(section, entries).length > 0
 }
 
-async function examineSection(section: Section, entries: readonly Entry[], { signal }: ExamineOnly): Promise<readonly Examined[]> {
+interface NamedPlace extends Place {
+  readonly name: string
+}
+
+/** What a store has of some secrets, as the first or any other of their stores. */
+function placesIn(section: Section, entries: readonly Entry[]): readonly NamedPlace[] {
+  return entries.flatMap(entry =>
+    [entry, ...entry.others].filter(place => place.section === section).map(place => ({ ...place, name: entry.name })),
+  )
+}
+
+async function examineSection(section: Section, places: readonly NamedPlace[], { signal }: ExamineOnly): Promise<readonly Examined[]> {
   const call = signal === undefined ? {} : { signal }
   const base = { store: section.name, kind: section.kind }
   const store = await findingsOf('login', () => section.ask(open => open.examine(null, call)))
-  const all: Examined[] = [{ ...base, secret: null, findings: store }]
+  const whole: Examined = { ...base, secret: null, findings: store }
   // behind a store that cannot be asked, every secret would only say so again
-  if (store.some(finding => finding.code !== undefined)) return all
-  for (const entry of entries) {
-    const findings = await findingsOf(entry.path, () => section.ask(open => open.examine(entry.path, call)))
-    all.push({ ...base, secret: entry.name, findings })
+  if (store.some(finding => finding.code !== undefined)) return [whole]
+  const said = new Set(store.map(sayingOf))
+  const all: Examined[] = []
+  const waiting = [...places.entries()]
+  const take = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, place] = next
+      const findings = await findingsOf(place.path, () => examinePlace(place, call))
+      // what is so of the store is said once
+      all[index] = { ...base, secret: place.name, findings: findings.filter(finding => !said.has(sayingOf(finding))) }
+    }
   }
-  return all
+  await Promise.all(Array.from({ length: looksAtOnce }, take))
+  return [whole, ...all]
+}
+
+const looksAtOnce = 8
+
+const sayingOf = ({ ok, what, detail, code }: NamedFinding): string => JSON.stringify([ok, what, detail, code])
+
+/** One place, and the fields that the config names there. Where the store tells their names nothing is read; elsewhere there is no other way to know. */
+async function examinePlace({ section, path, keys }: Place, call: Call): Promise<readonly NamedFinding[]> {
+  const findings = await section.ask(store => store.examine(path, call))
+  if (keys === null || findings.some(finding => !finding.ok)) return findings
+  const told = findings.find(finding => finding.fields !== undefined)?.fields
+  const held = told ?? (await section.ask(store => store.read(path, call))).value.fieldNames ?? []
+  return [...findings, ...keys.map(key => fieldFinding(key, held))]
+}
+
+function fieldFinding(key: string, held: readonly string[]): NamedFinding {
+  const what = `field ${key}`
+  if (held.includes(key)) return { ok: true, what }
+  const near = nearest(key, held)
+  const hint = near === undefined ? 'write the field, or correct the key of this entry' : `did you mean ${near}?`
+  return { ok: false, what, detail: 'it is not there', hint, code: 'not_found' }
 }
 
 /** What a look found; a look that failed is a finding too. */

@@ -108,8 +108,29 @@ function orderPlaces(kept: Kept, row: Row | undefined, complaints: Complaints): 
   for (const place of unnamed) {
     complaints.error(place.at, place.where, `${kept.shown} is kept here too, but its row does not say so`, `add ${place.store} to from:`)
   }
+  if (at !== undefined) refuseUnlike(ordered, kept.shown, (message, remedy) => complaints.error(at, path, message, remedy))
   return ordered
 }
+
+/** Stores of one name hold the same value, so it must have one form in all of them. */
+function refuseUnlike(places: Kept['places'], shown: string, tell: (message: string, remedy: string) => void): void {
+  const [first, ...others] = places
+  if (first === undefined) return
+  for (const other of others) {
+    const [form, otherForm] = [formOf(first), formOf(other)]
+    if (form !== null && otherForm !== null && form !== otherForm) {
+      const message = `${shown} is ${form} in ${first.store} and ${otherForm} in ${other.store}, so readers would get one or the other`
+      tell(message, 'write format: json at the entry of the text, or keep it in stores of one form')
+    } else if (JSON.stringify([...(first.fields ?? [])].sort()) !== JSON.stringify([...(other.fields ?? [])].sort())) {
+      const message = `${shown} is ${fieldsOf(first)} in ${first.store} and ${fieldsOf(other)} in ${other.store}`
+      tell(message, 'write the same key: at the entries of all stores')
+    }
+  }
+}
+
+const formOf = ({ format }: SecretPlace) => (format === 'stored' ? null : format === 'text' ? 'a text' : 'named fields')
+
+const fieldsOf = ({ fields }: SecretPlace) => (fields === null ? 'every field' : `the fields ${fields.join(', ')}`)
 
 function refuseFrom(row: Row, complaints: Complaints): void {
   const at = placeOf(row.tree, ['from'])

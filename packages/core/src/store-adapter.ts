@@ -101,6 +101,8 @@ export interface Finding {
   readonly what: string
   readonly detail?: string
   readonly hint?: string
+  /** The names of the fields at a path, where they were told without a value. */
+  readonly fields?: readonly string[]
   /** The error behind it, where there is one: it tells unreachable, denied and absent apart. */
   readonly code?: ErrorCode
 }

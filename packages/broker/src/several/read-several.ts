@@ -52,6 +52,9 @@ async function readFirst(broker: Broker, entry: Entry, id: SecretId, before: Not
   if (before !== null && before.floor.promotion !== promotion) broker.deliveries.notice(entry.name)
   else if (before === null || before.floor.gone || before.floor.fingerprint !== fingerprint) {
     await broker.floors.put(id, await seen(broker, { read, fingerprint, promotion }), before)
+  } else if (before.floor.version !== read.version) {
+    // the same value under another id: what is on its way to the other stores goes on
+    await broker.floors.put(id, { ...before.floor, version: read.version, createdAt: read.createdAt.toISOString() }, before)
   }
   return { read, source: entry.section.name, fingerprint }
 }
