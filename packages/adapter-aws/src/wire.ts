@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
+import { neverSent } from '@keyturn/core'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { Places } from './places.ts'
 
@@ -130,16 +131,11 @@ async function wholeBody(stream: Readable): Promise<Uint8Array> {
   return Buffer.concat(parts)
 }
 
-/** Errors of the phase in which nothing was sent yet. https://nodejs.org/api/errors.html */
-const unsent =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL|ERR_TLS_|ERR_SSL_|ERR_PROXY_|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/
-/** Node has no code of its own for these two: a handshake that ended early, and the handler's wait for a connection. */
-const unsentText = /before secure TLS connection was established|did not establish a connection/
-
 /** An error of node by its code alone: the rest may hold what was sent. */
 function named(error: unknown): WireError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const isUnsent = unsent.test(code) || (error instanceof Error && unsentText.test(error.message))
-  if (isUnsent) return new WireError('connect', `no connection to the server (${code === '' ? 'no answer' : code})`)
+  // the SDK's handler has no code for its wait for a connection
+  const isWaiting = error instanceof Error && error.message.includes('did not establish a connection')
+  if (isWaiting || neverSent(error)) return new WireError('connect', `no connection to the server (${code === '' ? 'no answer' : code})`)
   return new WireError('cut', `no whole answer came (${code === '' ? 'no code' : code})`)
 }

@@ -1,3 +1,4 @@
+import { neverSent } from '@keyturn/core'
 import { type Dispatcher, Pool, ProxyAgent } from 'undici'
 import { Answer } from './answer.ts'
 
@@ -153,15 +154,11 @@ function soundSegment(segment: string): boolean {
   }
 }
 
-/** Errors of the phase in which nothing was sent yet. https://nodejs.org/api/errors.html, https://nodejs.org/api/tls.html#x509-certificate-error-codes, https://undici.nodejs.org/#/docs/api/Errors.md */
-const unsent =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_|ERR_SSL_|CERT_|CRL_|ERROR_IN_C|INVALID_(?:CA|PURPOSE)|PATH_LENGTH_EXCEEDED|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/
-
 /** An error of undici by its code alone: the rest may hold what was sent. */
 function named(error: unknown): Error {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return new TransportError('too_large', `the answer is larger than ${answerBytesMax} bytes`)
-  if (unsent.test(code)) return new TransportError('connect', `no connection to the server (${code})`)
+  if (neverSent(error)) return new TransportError('connect', `no connection to the server (${code})`)
   return new TransportError('cut', `no whole answer came (${code === '' ? 'no code' : code})`)
 }
 
