@@ -20,7 +20,7 @@ export interface Fault {
   readonly read?: readonly ErrorCode[]
   readonly write?: readonly ErrorCode[]
   readonly list?: readonly ErrorCode[]
-  /** The write reaches the backend in any case, so that its value must be found there. */
+  /** A write that is one request reaches the backend, so that its value must be found there. */
   readonly acted?: boolean
 }
 
@@ -112,7 +112,9 @@ export const faults: readonly Fault[] = [
     write: ['throttled'],
     list: ['throttled'],
   },
-  { title: 'a storm of 503', apply: ({ mislead }) => mislead('unavailable'), ...unsent },
+  { title: 'a storm of 503', speaks: 'http', apply: ({ mislead }) => mislead('unavailable'), ...unsent },
+  // gRPC has one status for what was refused and for what was cut
+  { title: 'a storm of UNAVAILABLE', speaks: 'grpc', apply: ({ mislead }) => mislead('unavailable'), ...cut },
   { title: 'a page of HTML with 200', apply: ({ mislead }) => mislead('page'), ...foreign },
   { title: 'JSON that is broken within the value', apply: ({ mislead }) => mislead('broken'), ...foreign },
   {

@@ -1,6 +1,6 @@
 import { createSecretKey } from 'node:crypto'
 import { seededRandom, wallClock } from '@keyturn/conformance'
-import type { OpenContext, SecretValue, StoreAdapter, StorePath } from '@keyturn/core'
+import { type OpenContext, SecretValue, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
 
 /** PEM texts. */
 export interface Certificate {
@@ -30,6 +30,8 @@ export interface Subject {
   /** The adapter's kind. */
   readonly kind: string
   readonly speaks: 'http' | 'grpc'
+  /** Whether a write is one request: then a fault on the way back comes after the act. Others look first. */
+  readonly writesAtOnce: boolean
   start(): Promise<Upstream | { readonly absent: string }>
 }
 
@@ -38,4 +40,33 @@ export const context: OpenContext = {
   random: seededRandom('faults'),
   etagKey: createSecretKey(Buffer.alloc(32, 7)),
   data: '/nonexistent',
+}
+
+type Contents = Pick<Upstream, 'path' | 'prefix' | 'value' | 'textOf'>
+
+/** For a store that keeps texts. */
+export function ofText(prefix: string): Contents {
+  return {
+    prefix,
+    path: name => `${prefix}${name}` as StorePath,
+    value: text => SecretValue.text(text),
+    textOf(value) {
+      const content = value.reveal()
+      return 'field' in content ? (textOf(content.field) ?? '') : ''
+    },
+  }
+}
+
+/** For a store that keeps sets of fields. */
+export function ofFields(prefix: string): Contents {
+  return {
+    prefix,
+    path: name => `${prefix}${name}` as StorePath,
+    value: text => SecretValue.fields(new Map([['key', text]])),
+    textOf(value) {
+      const content = value.reveal()
+      const key = 'fields' in content ? content.fields.get('key') : undefined
+      return key === undefined ? '' : (textOf(key) ?? '')
+    },
+  }
 }

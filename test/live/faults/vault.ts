@@ -2,11 +2,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { open, options } from '@keyturn/adapter-vault'
-import { SecretValue, type StorePath, textOf } from '@keyturn/core'
 import { testCertificates } from '../../fakes/tls/certificates.ts'
 import { VaultFake } from '../../fakes/vault.ts'
 import { findOpenBao, startOpenBao } from '../../servers/openbao.ts'
-import { context, type Subject, type Upstream } from './subject.ts'
+import { context, ofFields, type Subject, type Upstream } from './subject.ts'
 
 /** What the two servers differ in. */
 interface Server {
@@ -22,6 +21,7 @@ interface Server {
 export const vault: Subject = {
   kind: 'vault',
   speaks: 'http',
+  writesAtOnce: true,
   async start() {
     const binary = await findOpenBao()
     return upstreamOf(binary === undefined ? await ownFake() : await realServer(binary))
@@ -34,14 +34,7 @@ function upstreamOf({ server, url, token, ca, tls, stop }: Server): Upstream {
     port: Number(new URL(url).port),
     tls,
     open: port => open(options.parse({ address: `https://127.0.0.1:${port}`, ca }), context, { env: { VAULT_TOKEN: token } }),
-    path: name => `secret/data/faults/${name}` as StorePath,
-    prefix: 'secret/data/faults/',
-    value: text => SecretValue.fields(new Map([['key', text]])),
-    textOf(value) {
-      const content = value.reveal()
-      const key = 'fields' in content ? content.fields.get('key') : undefined
-      return key === undefined ? '' : (textOf(key) ?? '')
-    },
+    ...ofFields('secret/data/faults/'),
     stop,
   }
 }
