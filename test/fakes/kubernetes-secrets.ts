@@ -92,10 +92,11 @@ export class KubernetesSecrets {
   }
 
   replace(namespace: string, name: string, body: Json, manager: string): Stored {
-    const found = this.get(namespace, name)
     const { uid, resourceVersion } = body.metadata as Json
     const stale = (why: string) =>
       new Refusal(409, 'Conflict', `Operation cannot be fulfilled on secrets "${name}": ${why}`, { name, kind: 'secrets' })
+    if (uid !== undefined && !this.#objects.has(`${namespace}/${name}`)) throw stale('StorageError: invalid object, Code: 4')
+    const found = this.get(namespace, name)
     if (uid !== undefined && uid !== found.metadata.uid) throw stale('Precondition failed: UID in precondition')
     if (resourceVersion !== undefined && resourceVersion !== '' && resourceVersion !== found.metadata.resourceVersion) {
       throw stale('the object has been modified; please apply your changes to the latest version and try again')
@@ -115,8 +116,8 @@ export class KubernetesSecrets {
     for (const what of ['uid', 'resourceVersion'] as const) {
       const wanted = preconditions?.[what]
       if (wanted === undefined || wanted === found.metadata[what]) continue
-      const message = `Operation cannot be fulfilled on secrets "${name}": Precondition failed: ${what} in precondition: ${String(wanted)}`
-      throw new Refusal(409, 'Conflict', message, { name, kind: 'secrets' })
+      const message = `Operation cannot be fulfilled on Secret "${name}": the ${what} in the precondition (${String(wanted)}) does not match`
+      throw new Refusal(409, 'Conflict', message, { name, kind: 'Secret' })
     }
     const finalizers = found.metadata.finalizers
     this.#version += 1
