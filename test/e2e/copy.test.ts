@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { verify } from '@keyturn/audit'
 import { auditKeys, readConfig } from '@keyturn/broker'
@@ -40,6 +40,12 @@ const rowsOf = (answer: Ran) =>
 /** Writes that reached Vault. */
 const writes = () => vault.seen.filter(({ method, path }) => (method === 'POST' || method === 'PUT') && path.includes('/data/'))
 
+/** The content of every file below a folder. */
+function filesIn(folder: string): readonly string[] {
+  const all = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
+  return all.map(entry => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+}
+
 /** Every line of an audit file, with the verdict on its chain. */
 async function audited(name: string): Promise<{ status: string; lines: Record<string, unknown>[] }> {
   const config = await readConfig({ config: 'keyturn.yaml', cwd: place.folder, env: env() })
@@ -51,17 +57,18 @@ async function audited(name: string): Promise<{ status: string; lines: Record<st
 
 describe('from a file of variables to Vault', () => {
   const three = `{ path: secret/data/app/db, key: url, name: DATABASE_URL }, { path: secret/data/app/api, key: key, name: API_KEY }, { path: secret/data/app/smtp, name: SMTP }`
-  const rows =
-    'secrets:\n  DATABASE_URL: { from: [dotenv, vault] }\n  API_KEY: { from: [dotenv, vault] }\n  SMTP: { from: [dotenv, vault] }\n'
   const files = () => {
     place.write('app.env', `DATABASE_URL=postgres://marker-db\nAPI_KEY="marker key"\nSMTP='{"user":"u","port":2525}'\n`)
     const own = '[{ path: DATABASE_URL }, { path: API_KEY }, { path: SMTP, format: json }]'
-    place.write('keyturn.yaml', `dotenv: { file: app.env, secrets: ${own} }\n${vaultSection(three)}${rows}`)
+    place.write('keyturn.yaml', `dotenv: { file: app.env, secrets: ${own} }\n`)
+    place.write('next.yaml', vaultSection(three))
   }
+  const forth = 'copy dotenv vault --to-config next.yaml'
+  const back = 'copy vault dotenv --config next.yaml --to-config keyturn.yaml'
 
   test('--plan says what would happen, and nothing is written', async () => {
     files()
-    const plan = await keyturn('copy dotenv vault --plan')
+    const plan = await keyturn(`${forth} --plan`)
     expect([plan.code, rowsOf(plan)]).toEqual([
       0,
       [
@@ -75,7 +82,7 @@ describe('from a file of variables to Vault', () => {
 
   test('a text goes where an entry names its field, fields keep their source, and a second run makes no second version', async () => {
     files()
-    const first = await keyturn('copy dotenv vault --verify')
+    const first = await keyturn(`${forth} --verify`)
     expect(first.code, first.err).toBe(0)
     expect(rowsOf(first).map(row => [row[0], row[3], row[4], row[5]])).toEqual([
       ['API_KEY', 'copied', '1', 'yes'],
@@ -83,7 +90,7 @@ describe('from a file of variables to Vault', () => {
       ['SMTP', 'copied', '1', 'yes'],
     ])
     expect(writes()).toHaveLength(3)
-    const again = await keyturn('copy dotenv vault --verify --json')
+    const again = await keyturn(`${forth} --verify --json`)
     expect(again.code).toBe(0)
     expect(
       steps(again)
@@ -92,8 +99,7 @@ describe('from a file of variables to Vault', () => {
     ).toEqual(['same', 'same', 'same'])
     expect(steps(again).at(-1)).toMatchObject({ event: 'end', copied: 0, same: 3, failed: 0, differs: 0 })
     expect(writes()).toHaveLength(3)
-    const back = place.read('keyturn.yaml').replaceAll('[dotenv, vault]', '[vault, dotenv]')
-    place.write('keyturn.yaml', back)
+    place.write('keyturn.yaml', place.read('next.yaml'))
     const broker = await start(place, env())
     try {
       expect((await broker.ask('GET', '/v1/secrets/DATABASE_URL?field=url')).body.value).toBe('postgres://marker-db')
@@ -105,13 +111,13 @@ describe('from a file of variables to Vault', () => {
 
   test('and back again: one named field is the text of the variable', async () => {
     files()
-    await keyturn('copy dotenv vault')
+    await keyturn(forth)
     const before = place.read('app.env')
-    expect((await keyturn('copy vault dotenv --json')).code).toBe(0)
+    expect((await keyturn(`${back} --json`)).code).toBe(0)
     expect(place.read('app.env')).toBe(before)
     place.write('app.env', 'REST=x\n')
-    const back = await keyturn('copy vault dotenv --verify')
-    expect(back.code, back.err).toBe(0)
+    const again = await keyturn(`${back} --verify`)
+    expect(again.code, again.err).toBe(0)
     expect(place.read('app.env')).toContain('DATABASE_URL=postgres://marker-db')
     expect(place.read('app.env')).toContain('{"port":2525,"user":"u"}')
     expect(place.read('app.env')).toContain('REST=x')
@@ -120,7 +126,7 @@ describe('from a file of variables to Vault', () => {
   test('a number that Vault would round is refused in the plan, not rounded', async () => {
     files()
     place.write('app.env', `SMTP='{"port":12345678901234567890}'\n`)
-    const refused = await keyturn('copy dotenv vault --only SMTP --json')
+    const refused = await keyturn(`${forth} --only SMTP --json`)
     expect([refused.code, writes()]).toEqual([2, []])
     expect(steps(refused)[0]).toMatchObject({ action: 'cannot', why: expect.stringContaining('vault cannot hold it whole: field "port"') })
   })
@@ -146,28 +152,35 @@ describe('from a file of variables to Vault', () => {
 
   test('a person is asked, and no is no', async () => {
     files()
-    const no = await keyturn('copy dotenv vault', { answers: [false] })
+    const no = await keyturn(forth, { answers: [false] })
     expect([no.code, writes()]).toEqual([1, []])
     expect(no.err).toMatch(/NAME +DOTENV +VAULT +ACTION/)
-    expect((await keyturn('copy dotenv vault', { answers: [true] })).code).toBe(0)
-    expect((await keyturn('copy dotenv vault --yes', { answers: [] })).code).toBe(0)
+    expect((await keyturn(forth, { answers: [true] })).code).toBe(0)
+    expect((await keyturn(`${forth} --yes`, { answers: [] })).code).toBe(0)
   })
 
   test('no value is told: not on the terminal, not in a file, not in the audit', async () => {
     files()
+    place.write('own.yaml', 'database: {}\n')
     const told = [
-      await keyturn('copy dotenv vault --plan'),
-      await keyturn('copy dotenv vault --json --verify --versions'),
-      await keyturn('copy vault dotenv', { answers: [true] }),
+      await keyturn(`${forth} --plan`),
+      await keyturn(`${forth} --json --verify --versions`),
+      await keyturn(back, { answers: [true] }),
+      await keyturn('copy dotenv database --to-config own.yaml --verify'),
     ]
-    const texts = [...told.flatMap(({ out, err }) => [out, err]), place.read('data/audit.jsonl')].join('\n')
-    for (const secret of ['marker-db', 'marker key', '2525', vault.root]) expect(texts).not.toContain(secret)
+    expect(told.map(({ code }) => code)).toEqual([0, 0, 0, 0])
+    const texts = [...told.flatMap(({ out, err }) => [out, err]), ...filesIn(join(place.folder, 'data'))].join('\n')
+    for (const secret of ['marker-db', 'marker key', '"port":2525', vault.root]) {
+      for (const form of [secret, Buffer.from(secret).toString('base64').slice(0, -4), Buffer.from(secret).toString('hex')]) {
+        expect(texts).not.toContain(form)
+      }
+    }
     expect(texts).toContain('DATABASE_URL')
   })
 
   test('each look at a value and each write is recorded, in a chain that holds', async () => {
     files()
-    await keyturn('copy dotenv vault --verify')
+    await keyturn(`${forth} --verify`)
     const { status, lines } = await audited('audit.jsonl')
     expect(status).toBe('ok')
     const of = lines.filter(({ secret }) => secret === 'API_KEY').map(({ action, source, outcome }) => [action, source, outcome])
@@ -181,20 +194,30 @@ describe('from a file of variables to Vault', () => {
   test('beside a running broker it records in a chain of its own; what the broker holds alone is said', async () => {
     files()
     place.write('keyturn.yaml', `${place.read('keyturn.yaml')}database: {}\n`)
+    place.write('next.yaml', vaultSection(`${three}, { path: secret/data/own, key: value, name: own }`))
     const broker = await start(place, env())
     try {
       await broker.ask('PUT', '/v1/secrets/own', { body: { value: 'x' } })
-      const beside = await keyturn('copy dotenv vault')
+      const beside = await keyturn(forth)
       expect(beside.code, beside.err).toBe(0)
       expect(beside.err).toContain('audit.copy.jsonl')
       expect((await audited('audit.copy.jsonl')).status).toBe('ok')
-      const held = await keyturn('copy database vault')
+      const held = await keyturn('copy database vault --to-config next.yaml')
       expect(held.code).toBe(1)
       expect(held.err).toContain('stop the broker while this store is copied')
     } finally {
       await broker.stop()
     }
   })
+})
+
+test('inside one config, between two stores that both keep a name', async () => {
+  place.write('app.env', `DB='{"user":"u"}'\n`)
+  const own = 'dotenv: { file: app.env, secrets: [{ path: DB, name: app/db, format: json }] }\n'
+  const row = 'secrets: { app/db: { from: [dotenv, vault] } }\n'
+  place.write('keyturn.yaml', own + vaultSection('{ path: secret/data/db, name: app/db }') + row)
+  const copied = await keyturn('copy dotenv vault --verify')
+  expect([copied.code, rowsOf(copied)], copied.err).toEqual([0, [['app/db', 'DB', 'secret/data/db', 'copied', '1', 'yes', '']]])
 })
 
 describe('versions', () => {
@@ -284,6 +307,38 @@ describe('what goes wrong', () => {
     expect(steps(patient).at(-1)).toMatchObject({ copied: 4, differs: 0 })
   })
 
+  test('throttled while it writes, it sends the same intent again', async () => {
+    place.write('app.env', 'ONE=1\nTWO=2\n')
+    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
+    place.write(
+      'next.yaml',
+      vaultSection('{ path: secret/data/one, key: value, name: ONE }, { path: secret/data/two, key: value, name: TWO }'),
+    )
+    vault.turn(/^(POST|PUT) \/v1\/secret\/data/, { do: 'throttle', retryAfter: '1' }, 2)
+    const patient = await keyturn('copy dotenv vault --to-config next.yaml --verify --json')
+    expect(patient.code, patient.err).toBe(0)
+    expect(steps(patient).at(-1)).toMatchObject({ copied: 2, differs: 0 })
+    for (const name of ['one', 'two']) expect(kv.secrets.get(name)?.versions.size).toBe(1)
+  })
+
+  test('a store that takes nothing fails every secret by its name, and the source is as it was', async () => {
+    place.write('app.env', 'ONE=1\nTWO=2\n')
+    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
+    place.write(
+      'next.yaml',
+      vaultSection('{ path: secret/data/one, key: value, name: ONE }, { path: secret/data/two, key: value, name: TWO }'),
+    )
+    vault.turn(/^(POST|PUT) \/v1\/secret\/data/, { do: 'fail', status: 403, errors: ['permission denied'] })
+    const denied = await keyturn('copy dotenv vault --to-config next.yaml --verify')
+    expect(denied.code).toBe(1)
+    expect(rowsOf(denied).map(row => [row[0], row[3], row[5]])).toEqual([
+      ['ONE', 'failed', '-'],
+      ['TWO', 'failed', '-'],
+    ])
+    expect(denied.err).toContain('2 failed')
+    expect(place.read('app.env')).toBe('ONE=1\nTWO=2\n')
+  })
+
   test('an answer that is lost behind a write is looked for, and makes no second version', async () => {
     place.write('app.env', 'ONE=1\n')
     place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
@@ -361,6 +416,28 @@ describe('what goes wrong', () => {
     pair()
     expect(await keyturn(line)).toMatchObject({ code, err: expect.stringContaining(words) })
   })
+})
+
+test('from the store of one deployment to that of another, each under its own keys, recorded in both chains', async () => {
+  const deployment = (name: string) => join(place.folder, name)
+  for (const name of ['old', 'new']) place.write(`${name}/keyturn.yaml`, 'broker: { data: data, listen: "127.0.0.1:0" }\ndatabase: {}\n')
+  const other = { ...env(), KEYTURN_DATA: join(deployment('old'), 'data') }
+  place.write('keyturn.yaml', 'database: {}\n')
+  const broker = await start(place, other)
+  await broker.ask('PUT', '/v1/secrets/app%2Ftext', { body: { value: 'marker-text' } })
+  await broker.ask('PUT', '/v1/secrets/app%2Fbytes', { body: { value: { base64: 'AP8K' } } })
+  await broker.stop()
+  const around = { env: { THE_TOKEN: vault.root } }
+  const copied = await keyturn('copy database database --config old/keyturn.yaml --to-config new/keyturn.yaml --verify', around)
+  expect(copied.code, copied.err).toBe(0)
+  expect(copied.err).toMatch(/recorded in .*old\/data\/audit\.jsonl and .*new\/data\/audit\.jsonl/)
+  const moved = await start(place, { ...env(), KEYTURN_DATA: join(deployment('new'), 'data') })
+  try {
+    expect((await moved.ask('GET', '/v1/secrets/app%2Ftext')).body.value).toBe('marker-text')
+    expect((await moved.ask('GET', '/v1/secrets/app%2Fbytes')).body.value).toEqual({ base64: 'AP8K' })
+  } finally {
+    await moved.stop()
+  }
 })
 
 test('several fields of one path go in one write, and their neighbours stay', async () => {

@@ -50,6 +50,8 @@ export class Patience {
 /** How long to wait before the call is made again; undefined: not again. */
 function pauseOf(error: unknown, attempt: number): number | undefined {
   if (!(error instanceof BrokerError) || attempt === attemptsMax) return undefined
+  // a key of ours that is not loaded does not come by waiting
+  if (error.detail?.kekId !== undefined) return undefined
   // what cannot be reached is likely to stay so: it is not waited for as long as what asks for patience
   if (error.code !== 'throttled' && !(error.code === 'unavailable' && attempt < 3)) return undefined
   const pauseMs = error.retryAfterMs ?? firstPauseMs * 2 ** (attempt - 1)
