@@ -83,6 +83,7 @@ export class Login implements TokenCredential {
     if (this.#quiet !== undefined && this.#now() < this.#quiet.until) throw this.#quiet.error
     const { credential, transport } = this.#ports
     transport.failure = undefined
+    const { asked } = transport
     try {
       this.#made ??= credential.make(transport)
       const answer = await (await this.#made).getToken(scopes, options)
@@ -93,7 +94,7 @@ export class Login implements TokenCredential {
       return this.#held
     } catch (cause) {
       this.#made = undefined
-      throw this.#failed(cause)
+      throw this.#failed(cause, transport.asked > asked)
     }
   }
 
@@ -103,22 +104,35 @@ export class Login implements TokenCredential {
     return { key, token, refreshAt, endsAt }
   }
 
-  #failed(cause: unknown): BrokerError {
+  #failed(cause: unknown, hasAsked: boolean): BrokerError {
     if (cause instanceof BrokerError) return cause
-    const { credential, transport } = this.#ports
-    const { code, retryAfterMs } = codeOf(cause, transport)
-    const told = wordsOf(cause)
-    const message = `azure: ${code === 'unauthenticated' ? '' : 'no answer to '}${credential.title}${code === 'unauthenticated' ? ' was refused by' : ' from'} ${credential.authority}${told === '' ? '' : ` (${told})`}`
-    const error = new BrokerError(code, message, {
-      hint: hintOf(code, told),
-      cause,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    })
-    if (code === 'unauthenticated') {
+    const error = hasAsked ? this.#answered(cause) : this.#unusable(cause)
+    if (error.code === 'unauthenticated') {
       this.#quiet = { error, until: this.#now() + Math.min(quietMsMax, quietMs * 2 ** this.#refusals) }
       this.#refusals += 1
     }
     return error
+  }
+
+  #answered(cause: unknown): BrokerError {
+    const { credential, transport } = this.#ports
+    const { code, retryAfterMs } = codeOf(cause, transport)
+    const told = wordsOf(cause)
+    const isRefused = code === 'unauthenticated'
+    const what = isRefused ? `${credential.title} was refused by` : `no use of ${credential.title}: no answer from`
+    const message = `azure: ${what} ${credential.authority}${told === '' ? '' : ` (${told})`}`
+    return new BrokerError(code, message, { hint: hintOf(isRefused, told), cause, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+  }
+
+  /** Nobody was asked: a file is missing or holds something else, `az` is not there or not logged in, the tenant is another. */
+  #unusable(cause: unknown): BrokerError {
+    const told = wordsOf(cause)
+    const why = told === '' ? (messageOf(cause).split('\n', 1)[0] ?? '').slice(0, 200) : told
+    const message = `azure: ${this.#ports.credential.title} cannot be used: ${why}`
+    return new BrokerError('unauthenticated', message, {
+      hint: told === '' ? 'correct the auth of the section' : hintOf(true, told),
+      cause,
+    })
   }
 
   #now(): number {
@@ -148,8 +162,8 @@ function wordsOf(cause: unknown): string {
   return [word, number, tenant].filter(each => each !== undefined).join(', ')
 }
 
-function hintOf(code: ErrorCode, told: string): string {
-  if (code !== 'unauthenticated') return 'try again; look whether the authority and the proxy can be reached'
+function hintOf(isRefused: boolean, told: string): string {
+  if (!isRefused) return 'try again; look whether the authority and the proxy can be reached'
   if (told.includes('another tenant')) return 'give the section the tenant of the vault'
   return 'look at the tenant, the client and its secret, certificate or token: it has ended, or is of another app'
 }

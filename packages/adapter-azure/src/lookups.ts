@@ -70,11 +70,12 @@ export class Lookups {
     const { code } = classify(error)
     const inner = hasStatus(error, 403) ? innerCode(error) : undefined
     if (code !== 'precondition_failed' && inner !== undefined) return error
-    const [current] = await this.ranked(path, name, signal).catch((other: unknown) => {
+    const all = await this.all(path, name, signal).catch((other: unknown) => {
       signal.throwIfAborted()
       if (hasStatus(other, 403)) return []
       throw other
     })
+    const [current] = ranked(all).versions
     const why = inner === 'SecretDisabled' || current?.enabled === false ? 'disabled' : datesOf(current)
     if (why === undefined && code !== 'precondition_failed') return error
     return new BrokerError('precondition_failed', `azure: the current version of ${path} is ${why ?? 'withheld'}`, {

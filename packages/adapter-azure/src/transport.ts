@@ -44,6 +44,8 @@ export class Transport implements HttpClient {
   #onAuthorised: (() => void) | undefined
   /** Why the last request got no usable answer, or an answer that says the server fails. */
   failure: TransportError | undefined
+  /** How many requests it was given. */
+  asked = 0
 
   constructor(settings: TransportSettings) {
     const { ca, proxy, connections } = settings
@@ -68,6 +70,7 @@ export class Transport implements HttpClient {
   }
 
   async sendRequest(request: PipelineRequest): Promise<PipelineResponse> {
+    this.asked += 1
     const target = this.#target(request)
     if (request.headers.has('authorization')) this.#onAuthorised?.()
     const given = [request.abortSignal, this.#signals.getStore()].filter(signal => signal instanceof AbortSignal)
