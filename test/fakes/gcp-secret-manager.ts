@@ -23,13 +23,14 @@ import { testCertificates } from './tls/certificates.ts'
 
 const require = createRequire(import.meta.url)
 
-/** What a call may be turned into. `drop`: cut before it is done; `cut`: done, and the answer is lost; `hang`: no answer ever. */
+/** What a call may be turned into. `drop`: cut before it is done; `cut`: done, and the answer is lost; `hang`: no answer ever; `say`: this answer, and nothing is done. */
 export type Knob =
   | { readonly do: 'status'; readonly code: number; readonly details?: string; readonly retryMs?: number }
   | { readonly do: 'drop' }
   | { readonly do: 'cut' }
   | { readonly do: 'hang' }
   | { readonly do: 'slow'; readonly ms: number }
+  | { readonly do: 'say'; readonly answer: object }
   | { readonly do: 'alter'; readonly answer: (answer: Record<string, unknown>) => object }
 
 /** Who may do what: `secretmanager.versions.access` and the like. */
@@ -201,6 +202,7 @@ export class GcpSecretManagerFake {
       if (knob?.do === 'status') throw withRetry(knob)
       if (knob?.do === 'drop') return this.#cut(call)
       if (knob?.do === 'hang') return
+      if (knob?.do === 'say') return callback(null, knob.answer)
       const permission = permissions[method]
       if (permission !== undefined && !account.may(permission, name)) {
         throw new GrpcStatus(7, `Permission '${permission}' denied for resource '${name}' (or it may not exist).`)

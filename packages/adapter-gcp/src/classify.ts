@@ -60,10 +60,11 @@ export const statusRows: readonly Row[] = [
   { status: 7, code: 'permission_denied', from: codes },
   {
     status: 8,
-    text: /larger than max|exceeds? (?:the )?(?:maximum|limit)/i,
-    code: 'too_large',
-    from: 'grpc-go: received message larger than max',
+    text: /^Received message larger than max/,
+    code: 'corrupt',
+    from: `${grpcJs} compression-filter.js: of an answer, as of a page that is none`,
   },
+  { status: 8, text: /larger than max/, code: 'too_large', from: 'grpc-go rpc_util.go: what the server says of a request' },
   { status: 8, code: 'throttled', from: 'https://cloud.google.com/secret-manager/quotas' },
   { status: 9, text: /etag/i, code: 'conflict', from: 'https://cloud.google.com/secret-manager/docs/etags' },
   {

@@ -1,10 +1,11 @@
 import { SecretManagerServiceClient } from '@google-cloud/secret-manager'
 import { credentials } from '@grpc/grpc-js'
+import { BrokerError } from '@keyturn/core'
 import { GoogleAuth, PassThroughClient } from 'google-auth-library'
 import { hasStatus, status } from './classify.ts'
 import { InFlight } from './in-flight.ts'
 import type { Target } from './options.ts'
-import type { Tokens } from './tokens.ts'
+import type { Grant, Tokens } from './tokens.ts'
 import type { Payload } from './values.ts'
 
 /** A time as the protocol has it. */
@@ -77,6 +78,7 @@ export class Client {
   readonly #places: InFlight
   readonly #tokens: Tokens | undefined
   readonly #answerMs: number
+  #isClosed = false
 
   constructor({ target, ca, proxy, maxInFlight, answerMs, tokens }: ClientSettings) {
     this.#places = new InFlight(maxInFlight)
@@ -92,7 +94,7 @@ export class Client {
       auth: new GoogleAuth({ authClient: new PassThroughClient() }),
       fallback: false,
       'grpc.default_authority': address,
-      ...(proxy === undefined ? {} : { 'grpc.http_connect_target': `dns:${address}` }),
+      ...(proxy === undefined ? {} : tunnelOf(proxy, address)),
       'grpc.enable_http_proxy': 0,
       'grpc.service_config_disable_resolution': 1,
       'grpc.max_receive_message_length': answerBytesMax,
@@ -106,12 +108,12 @@ export class Client {
     return this.#places.run(signal, async () => {
       const tokens = this.#tokens
       if (tokens === undefined) return this.#send(name, request, signal, undefined)
-      const token = await tokens.current(signal)
+      const grant = await tokens.current(signal)
       try {
-        return await this.#send(name, request, signal, token)
+        return await this.#send(name, request, signal, grant)
       } catch (error) {
         if (!hasStatus(error, status.unauthenticated)) throw error
-        const other = await tokens.insteadOf(token, signal)
+        const other = await tokens.insteadOf(grant, signal)
         if (other === undefined) throw error
         return this.#send(name, request, signal, other)
       }
@@ -119,6 +121,7 @@ export class Client {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     await this.#google.close()
   }
 
@@ -126,11 +129,12 @@ export class Client {
     name: Name,
     request: Calls[Name]['request'],
     signal: AbortSignal,
-    token: string | undefined,
+    grant: Grant | undefined,
   ): Promise<Calls[Name]['answer']> {
+    if (this.#isClosed) throw new BrokerError('unavailable', 'gcp: the store was closed')
     await this.#google.initialize()
     signal.throwIfAborted()
-    const headers = { 'x-goog-request-params': routeOf(request), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
+    const headers = { 'x-goog-request-params': routeOf(request), ...headersOf(grant) }
     const options = { signal, timeout: this.#answerMs, retry: null, autoPaginate: false, otherArgs: { headers } }
     // the client's own methods would log requests and answers where GOOGLE_SDK_NODE_LOGGING is set, and know no signal
     const made: unknown = this.#google.innerApiCalls[name]?.(request, options)
@@ -149,6 +153,19 @@ export class Client {
 function routeOf(request: object): string {
   const key = ['name', 'parent', 'resource'].find(each => each in request) ?? ''
   return `${key}=${encodeURIComponent(String((request as Record<string, unknown>)[key]))}`
+}
+
+function headersOf(grant: Grant | undefined): Readonly<Record<string, string>> {
+  if (grant === undefined) return {}
+  const { token, quotaProject } = grant
+  return { authorization: `Bearer ${token}`, ...(quotaProject === undefined ? {} : { 'x-goog-user-project': quotaProject }) }
+}
+
+/** The channel is opened to the proxy, which tunnels to the service: TLS and the name in it are the service's. */
+function tunnelOf(proxy: string, address: string): Readonly<Record<string, string>> {
+  const { username, password } = new URL(proxy)
+  const creds = username === '' ? {} : { 'grpc.http_connect_creds': `${decodeURIComponent(username)}:${decodeURIComponent(password)}` }
+  return { 'grpc.http_connect_target': `dns:${address}`, ...creds }
 }
 
 function dialledOf(proxy: string): { readonly host: string; readonly port: number } {

@@ -4,6 +4,8 @@ import { BrokerError, bounded, type Clock, orAbort } from '@keyturn/core'
 export interface Grant {
   readonly token: string
   readonly endsAt: number
+  /** The project whose quota pays, where the credential names one. */
+  readonly quotaProject?: string
 }
 
 /** A way to a token. Its errors are the login's own, named. */
@@ -34,21 +36,21 @@ export class Tokens {
   }
 
   /** A token that serves now. */
-  async current(signal: AbortSignal): Promise<string> {
+  async current(signal: AbortSignal): Promise<Grant> {
     signal.throwIfAborted()
     const now = this.#clock.now().getTime()
     const held = this.#held
-    if (held === undefined || now >= held.endsAt) return (await orAbort(this.#renewed(), signal)).token
+    if (held === undefined || now >= held.endsAt) return orAbort(this.#renewed(), signal)
     // a replacement that fails is not this caller's failure: the token still serves
     if (now >= held.replaceAt && now >= this.#triedAt + pauseMs) void this.#renewed().catch(() => undefined)
-    return held.token
+    return held
   }
 
   /** Another token after this one was refused; undefined when there is no other. */
-  async insteadOf(refused: string, signal: AbortSignal): Promise<string | undefined> {
-    if (this.#held?.token === refused) this.#held = undefined
-    const token = await this.current(signal)
-    return token === refused ? undefined : token
+  async insteadOf(refused: Grant, signal: AbortSignal): Promise<Grant | undefined> {
+    if (this.#held?.token === refused.token) this.#held = undefined
+    const grant = await this.current(signal)
+    return grant.token === refused.token ? undefined : grant
   }
 
   #renewed(): Promise<Grant> {
