@@ -44,9 +44,9 @@ export async function placesOn(backend: Backend, strategy: Strategy, spoil?: Spo
   return { calls: calls.filter(({ title }) => title.startsWith('store.')), requests }
 }
 
-/** Every call of the store and every request on the wire in every mode, one at a time: each fault that broke something, as it is found. */
-export async function* breachesOn(backend: Backend, strategy: Strategy, spoil?: Spoil): AsyncGenerator<Breach> {
-  for (const { where, ...planted } of faultsAt(await placesOn(backend, strategy, spoil))) {
+/** One passage for each fault: those that broke something, as they are found. */
+export async function* breachesOn(backend: Backend, strategy: Strategy, faults: readonly Fault[], spoil?: Spoil): AsyncGenerator<Breach> {
+  for (const { where, ...planted } of faults) {
     const { violations } = await passageOn(backend, strategy, { ...planted, ...given(spoil) })
     if (violations.length > 0) yield { where, violations: [...new Set(violations)] }
   }
@@ -55,15 +55,22 @@ export async function* breachesOn(backend: Backend, strategy: Strategy, spoil?: 
 /** To what changes nothing, an effect without an answer is no more than no answer, and twice is once. */
 const askedModes: ReadonlySet<Mode | WireMode> = new Set(['fails', 'dropped', 'refused', 'dies', 'hangs'])
 
-/** Every single fault. Where there is a wire it shows what happens to calls, but for one: that a caller makes its call again. */
-export function faultsAt({ calls, requests }: Places): readonly (Planted & { readonly where: string })[] {
+/** One fault, and where it is in words. */
+export type Fault = Planted & { readonly where: string }
+
+/**
+ * Every single fault, everywhere or where something changes. Where there is a wire it shows what happens to calls, but for one: that a caller makes
+ * its call again.
+ */
+export function faultsAt({ calls, requests }: Places, where: 'everywhere' | 'changes'): readonly Fault[] {
   const callModes = requests.length > 0 ? (['twice'] as const) : modes
+  const counts = (place: Place) => where === 'everywhere' || place.changes
   return [
-    ...every(calls, callModes).map(([{ number, title }, mode]) => ({
+    ...every(calls.filter(counts), callModes).map(([{ number, title }, mode]) => ({
       where: `${title} (call ${number}) ${mode}`,
       faults: new Map([[number, mode]]),
     })),
-    ...every(requests, wireModes).map(([{ number, title }, mode]) => ({
+    ...every(requests.filter(counts), wireModes).map(([{ number, title }, mode]) => ({
       where: `${title} (request ${number}) ${mode}`,
       wireFaults: new Map([[number, mode]]),
     })),

@@ -5,11 +5,12 @@ import { cells } from './backends/all.ts'
 
 const counted: { readonly title: string; readonly calls: number; readonly requests: number; readonly faults: number }[] = []
 
-test.each(cells)('no single fault harms $strategy on $name', { timeout: 120_000 }, async ({ backend, strategy, name }) => {
+test.each(cells)('no single fault harms $strategy on $name', { timeout: 120_000 }, async ({ backend, strategy, name, where }) => {
   const places = await placesOn(backend, strategy)
+  const faults = faultsAt(places, where)
   const { calls, requests } = places
-  counted.push({ title: `${strategy} on ${name}`, calls: calls.length, requests: requests.length, faults: faultsAt(places).length })
-  expect(await Array.fromAsync(breachesOn(backend, strategy))).toEqual([])
+  counted.push({ title: `${strategy} on ${name}`, calls: calls.length, requests: requests.length, faults: faults.length })
+  expect(await Array.fromAsync(breachesOn(backend, strategy, faults))).toEqual([])
   // a rotation that calls its store less than this has not rotated
   expect(calls.length).toBeGreaterThanOrEqual(7)
 })

@@ -1,17 +1,29 @@
 import type { Strategy } from '@keyturn/core'
+import { aws } from './aws.ts'
 import type { Backend } from './backend.ts'
 import { database } from './database.ts'
 import { dotenv } from './dotenv.ts'
+import { gcp } from './gcp.ts'
+import { kubernetes } from './kubernetes.ts'
 import { vaultKv1, vaultKv2 } from './vault.ts'
 
-/** Every store that rotations are crashed on, with a rotation that has no target and one that has: between them they make every call that a rotation can. */
-export const backends: readonly { readonly backend: Backend; readonly strategies: readonly Strategy[] }[] = [
+/**
+ * Every store that rotations are crashed on. `generated` makes every call that a rotation can make, and is crashed at each; the other strategy has a
+ * target, and is crashed where something changes.
+ */
+export const backends: readonly { readonly backend: Backend; readonly withTarget: Strategy }[] = [
   // a variable is one text, so its target is one of texts
-  { backend: dotenv, strategies: ['generated', 'key-set'] },
-  { backend: database, strategies: ['generated', 'api-key-pair'] },
-  { backend: vaultKv2(), strategies: ['generated', 'api-key-pair'] },
-  { backend: vaultKv2({ cas: true }), strategies: ['generated'] },
-  { backend: vaultKv1, strategies: ['generated', 'api-key-pair'] },
+  { backend: dotenv, withTarget: 'key-set' },
+  { backend: database, withTarget: 'api-key-pair' },
+  { backend: vaultKv2(), withTarget: 'api-key-pair' },
+  { backend: vaultKv2({ cas: true }), withTarget: 'api-key-pair' },
+  { backend: vaultKv1, withTarget: 'api-key-pair' },
+  { backend: aws, withTarget: 'key-set' },
+  { backend: kubernetes, withTarget: 'api-key-pair' },
+  { backend: gcp, withTarget: 'key-set' },
 ]
 
-export const cells = backends.flatMap(({ backend, strategies }) => strategies.map(strategy => ({ name: backend.name, backend, strategy })))
+export const cells = backends.flatMap(({ backend, withTarget }) => [
+  { name: backend.name, backend, strategy: 'generated' as const, where: 'everywhere' as const },
+  { name: backend.name, backend, strategy: withTarget, where: 'changes' as const },
+])

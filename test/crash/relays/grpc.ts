@@ -33,8 +33,9 @@ function exchangeOf(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, onw
       return () => {
         if (stream.closed) return
         const { trailers } = answer
-        stream.respond(answer.headers, { waitForTrailers: trailers !== undefined })
-        if (trailers !== undefined) stream.on('wantTrailers', () => stream.sendTrailers(trailers))
+        if (trailers === undefined) return stream.respond(answer.headers, { endStream: true })
+        stream.respond(answer.headers, { waitForTrailers: true })
+        stream.on('wantTrailers', () => stream.sendTrailers(trailers))
         stream.end(answer.body)
       }
     },
@@ -49,7 +50,7 @@ function exchangeOf(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, onw
 interface Answer {
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
-  /** Absent where the status stands in the headers. */
+  /** Absent where the status stands in the headers, with nothing behind them. */
   readonly trailers: IncomingHttpHeaders | undefined
 }
 

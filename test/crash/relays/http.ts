@@ -48,7 +48,7 @@ interface Onward {
 
 function exchangeOf(request: IncomingMessage, response: ServerResponse, onward: Onward): Exchange {
   return {
-    title: `${request.method} ${(request.url ?? '').replace(/\?.*/, '')}`,
+    title: titleOf(request),
     async act() {
       const answer = await send(request, onward)
       const body = await bodyOf(answer)
@@ -59,6 +59,12 @@ function exchangeOf(request: IncomingMessage, response: ServerResponse, onward: 
     refuse: () => void response.writeHead(503, { 'content-type': 'text/html' }).end('<html>no backend is there</html>'),
     cut: () => void request.socket.destroy(),
   }
+}
+
+/** Where a service has one URL, a header says the operation. */
+function titleOf({ method, url = '', headers }: IncomingMessage): string {
+  const { 'x-amz-target': operation } = headers
+  return operation === undefined ? `${method} ${url.replace(/\?.*/, '')}` : String(operation)
 }
 
 function send({ method = 'GET', url = '/', headers }: IncomingMessage, { upstream, body }: Onward): Promise<IncomingMessage> {
