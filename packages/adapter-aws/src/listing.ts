@@ -1,7 +1,7 @@
 import { BrokerError, type StorePath } from '@keyturn/core'
 import type { Client } from './client.ts'
 import { listPrefix } from './names.ts'
-import { endless } from './secret.ts'
+import { nextToken } from './secret.ts'
 
 /** The most that AWS puts on a page. https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html */
 const pageSize = 100
@@ -24,8 +24,7 @@ export async function* listed(client: Client, prefix: string, signal: AbortSigna
       if (!before.has(name)) yield name as StorePath
     }
     if (answer.SecretList === undefined) throw new BrokerError('corrupt', 'aws: the answer to a list has no list')
-    if (answer.NextToken !== undefined && answer.NextToken === token) throw endless()
     before = names
-    token = answer.NextToken
+    token = nextToken(answer, token)
   }
 }

@@ -46,8 +46,7 @@ export async function versionsOf(client: Client, id: string, known: Known, signa
       if (version === undefined || createdAt === undefined) throw new BrokerError('corrupt', 'aws: a version has no id or no time')
       all.push(infoOf(version, createdAt, known))
     }
-    if (answer.NextToken !== undefined && answer.NextToken === token) throw endless()
-    token = answer.NextToken
+    token = nextToken(answer, token)
   }
   // where times are equal the labels decide, then the order in which they came: oldest first
   return all.reverse().sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || ranks[b.state] - ranks[a.state])
@@ -94,9 +93,11 @@ export function stale(path: string): BrokerError {
   return new BrokerError('conflict', `aws: ${path} has another current version than expected`, { hint: 'read it again' })
 }
 
-/** Pages that lead to themselves. */
-export function endless(): BrokerError {
-  return new BrokerError('corrupt', 'aws: the pages of a list do not end')
+/** Where the next page is; undefined after the last one. A page that leads to itself is `corrupt`. */
+export function nextToken({ NextToken: next }: { readonly NextToken?: string | undefined }, token: string | undefined): string | undefined {
+  if (next === undefined || next === '') return undefined
+  if (next === token) throw new BrokerError('corrupt', 'aws: the pages of a list do not end')
+  return next
 }
 
 const ranks: Readonly<Record<VersionInfo['state'], number>> = { pending: 3, current: 2, previous: 1, older: 0, disabled: 0, destroyed: 0 }
