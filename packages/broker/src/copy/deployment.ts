@@ -11,12 +11,15 @@ import { leaveRootCopy, readRootCopy } from '../keys/root-copy.ts'
 import { fileTally } from '../keys/wrap-tally.ts'
 import { makePrivateFolder, mustBePrivate } from '../private-file.ts'
 
+/** Where a copy records, and what it needs of it. */
+export type CopyAudit = Pick<AuditLog, 'append' | 'close' | 'path'>
+
 /** What a deployment's own files give to whoever works beside its broker. */
 export interface Deployment {
   readonly config: Config
   readonly keyring: Keyring
   readonly keys: DerivedKeys
-  readonly audit: AuditLog
+  readonly audit: CopyAudit
 }
 
 interface Setting {

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
-import type { AuditLog } from '@keyturn/audit'
 import { BrokerError, type Etag, type Store, type VersionId } from '@keyturn/core'
 import type { Copying, CopyOptions, CopyPlan, CopyResult } from './copy.ts'
+import type { CopyAudit } from './deployment.ts'
 import { type Looking, look } from './look.ts'
 import { type CopyRow, type Item, type Move, movesOf } from './move.ts'
 import { type Kept, keptIn, placeIn } from './places.ts'
@@ -24,12 +24,12 @@ type Tell = (result: CopyResult) => void
 export class StoreCopy implements Copying {
   readonly #options: CopyOptions
   readonly #sides: { readonly from: Side; readonly to: Side }
-  readonly #audits: readonly AuditLog[]
+  readonly #audits: readonly CopyAudit[]
   readonly #key: KeyObject
   #planned: readonly Planned[] = []
   readonly #failed = new Set<string>()
 
-  constructor(options: CopyOptions, sides: { readonly from: Side; readonly to: Side }, audits: readonly AuditLog[], key: KeyObject) {
+  constructor(options: CopyOptions, sides: { readonly from: Side; readonly to: Side }, audits: readonly CopyAudit[], key: KeyObject) {
     this.#options = options
     this.#sides = sides
     this.#audits = audits
