@@ -53,7 +53,7 @@ async function holds(broker: Broker, granted: Granted, { parts }: Material): Pro
   const floor = row === null ? undefined : (await broker.floors.get(row.id))?.floor
   if (floor === undefined) return true
   const several = granted.entry.others.length > 0
-  if (floor.gone) return !several && Date.parse(floor.notedAt) < parts.readMs
+  if (floor.gone !== null) return !several && Date.parse(floor.notedAt) < parts.readMs
   return !several || (floor.promotion === promotion && (floor.fingerprint === null || floor.fingerprint === parts.fingerprint))
 }
 
@@ -110,8 +110,8 @@ async function mustNotBeDeleted(broker: Broker, { entry, row }: Granted): Promis
     await entry.section.ask((store, call) => store.read(entry.path, call), several ? patienceMs : undefined)
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'not_found') throw error
-    const taken = several && row !== null && (await broker.floors.get(row.id))?.floor.gone === true
-    if (taken) throw absent('there is no such secret')
+    const noted = several && row !== null ? await broker.floors.get(row.id) : null
+    if (noted !== null && noted.floor.gone !== null) throw absent('there is no such secret')
   }
 }
 

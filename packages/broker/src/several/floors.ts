@@ -13,8 +13,8 @@ export interface Floor {
   readonly createdAt: string | null
   /** The ledger's number of the version that was current when this was noted; null: none. A promotion since then has another. */
   readonly promotion: number | null
-  /** Taken away through the broker: whatever another store still has is not served. */
-  readonly gone: boolean
+  /** Not null: the first store has it no longer, and what another one still has is not served. Which stores are to lose it too, and whether they have. */
+  readonly gone: Readonly<Record<string, boolean>> | null
   /** What each other store that is to have it calls it; null: it does not have it yet. */
   readonly stores: Readonly<Record<string, VersionId | null>>
   /** By the ledger's clock (RFC 3339). */
@@ -85,7 +85,7 @@ export async function beforePromotion(broker: Pick<Broker, 'floors' | 'ledger' |
   if ((await broker.floors.get(id)) !== null) return
   const promotion = promotionOf(await broker.journal.versions(id))
   const notedAt = (await broker.ledger.now()).toISOString()
-  const nothing = { fingerprint: null, version: null, createdAt: null, promotion, gone: false, stores: {}, notedAt }
+  const nothing = { fingerprint: null, version: null, createdAt: null, promotion, gone: null, stores: {}, notedAt }
   // whoever was faster noted at least as much
   await broker.floors.put(id, nothing, null)
 }

@@ -48,42 +48,42 @@ async function readFirst(broker: Broker, entry: Entry, id: SecretId, before: Not
   })
   const fingerprint = broker.floors.fingerprint(id, read.value)
   const promotion = promotionOf(await broker.journal.versions(id))
-  // a promotion since then is noted by who delivers it to the other stores
-  if (before !== null && before.floor.promotion !== promotion) broker.deliveries.notice(entry.name)
-  else if (before === null || before.floor.gone || before.floor.fingerprint !== fingerprint) {
-    await broker.floors.put(id, await seen(broker, { read, fingerprint, promotion }), before)
-  } else if (before.floor.version !== read.version) {
-    // the same value under another id: what is on its way to the other stores goes on
-    await broker.floors.put(id, { ...before.floor, version: read.version, createdAt: read.createdAt.toISOString() }, before)
+  const floor = before?.floor ?? null
+  const isBeingTaken = Object.keys(floor?.gone ?? {}).length > 0
+  // a promotion since then, and a deletion that may be under way, are noted by who tells the other stores
+  if (floor !== null && (floor.promotion !== promotion || isBeingTaken)) broker.deliveries.notice(entry.name)
+  else if (floor === null || floor.gone !== null || floor.fingerprint !== fingerprint || floor.version !== read.version) {
+    await broker.floors.put(id, await seen(broker, { read, fingerprint, promotion }, floor), before)
   }
   return { read, source: entry.section.name, fingerprint }
 }
 
 /** What was seen to be gone is not to come back from another store. */
 async function noteAbsence(broker: Broker, id: SecretId, before: Noted | null): Promise<void> {
-  if (before === null || before.floor.gone || before.floor.fingerprint === null) return
+  if (before === null || before.floor.gone !== null || before.floor.fingerprint === null) return
   if (before.floor.promotion !== promotionOf(await broker.journal.versions(id))) return
   const notedAt = (await broker.ledger.now()).toISOString()
-  await broker.floors.put(
-    id,
-    { ...before.floor, fingerprint: null, version: null, createdAt: null, gone: true, stores: {}, notedAt },
-    before,
-  )
+  await broker.floors.put(id, { ...before.floor, gone: {}, notedAt }, before)
 }
 
-/** A floor for what the first store was seen to have, written by somebody else: the other stores are none of our business. */
+/**
+ * A floor for what the first store was seen to have. Written by somebody else, it is none of the other stores' business; the value that was noted goes on its way to
+ * them, whatever its id is now, unless one of them was made to forget it.
+ */
 export async function seen(
   broker: Broker,
   what: { readonly read: Pick<SecretVersion, 'version' | 'createdAt'>; readonly fingerprint: string; readonly promotion: number | null },
+  before: Floor | null,
 ): Promise<Floor> {
   const { read, fingerprint, promotion } = what
+  const same = before?.fingerprint === fingerprint && !Object.values(before.gone ?? {}).includes(true)
   return {
     fingerprint,
     version: read.version,
     createdAt: read.createdAt.toISOString(),
     promotion,
-    gone: false,
-    stores: {},
+    gone: null,
+    stores: same ? before.stores : {},
     notedAt: (await broker.ledger.now()).toISOString(),
   }
 }
@@ -101,9 +101,9 @@ async function readOther(broker: Broker, place: Place, id: SecretId, patience: n
   const promotion = promotionOf(await broker.journal.versions(id))
   const floor = noted?.floor ?? null
   // nothing was ever promoted or seen: what the store says is all there is to go by
-  const isUnknown = floor === null || (floor.fingerprint === null && !floor.gone)
+  const isUnknown = floor === null || (floor.fingerprint === null && floor.gone === null)
   if (isUnknown && promotion === null) return asItIs(broker, place, id, read)
-  if (floor === null || floor.fingerprint === null || floor.gone || floor.promotion !== promotion) throw behind(place)
+  if (floor === null || floor.fingerprint === null || floor.gone !== null || floor.promotion !== promotion) throw behind(place)
   if (read instanceof BrokerError || broker.floors.fingerprint(id, read.value) !== floor.fingerprint) throw behind(place)
   const { version, createdAt } = floor
   const known = version === null || createdAt === null ? {} : { version, createdAt: new Date(createdAt) }

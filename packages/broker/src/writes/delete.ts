@@ -1,8 +1,8 @@
-import { BrokerError, isOver, isPromoted, type Store } from '@keyturn/core'
+import { BrokerError, isOver, isPromoted, type SecretVersion, type Store } from '@keyturn/core'
 import { absent, type Granted } from '../access.ts'
 import type { Broker } from '../broker.ts'
 import type { Entry } from '../catalog.ts'
-import { noteTakingAway } from '../several/take-away.ts'
+import { takingAway } from '../several/take-away.ts'
 import { type Condition, changed, isConditional, mustBeAble, mustHold } from './condition.ts'
 import { current } from './write.ts'
 
@@ -40,17 +40,33 @@ async function takeAway(broker: Broker, store: Store, entry: Entry, condition: C
       hint: `delete the fields in ${store.name} itself`,
     })
   }
-  const keep = await noteTakingAway(broker, entry)
+  const noted = await takingAway(broker, entry, before)
+  try {
+    await deleteOnce(broker, store, entry, { condition, before }).catch(async error => {
+      // what may have happened is looked for by who tells the other stores
+      if (!isUnknown(error)) await noted.refused()
+      throw error
+    })
+    await noted.done()
+  } finally {
+    broker.materials.drop(entry.name)
+    if (entry.others.length > 0) broker.deliveries.look(entry.name)
+  }
+}
+
+const isUnknown = (error: unknown): boolean => error instanceof BrokerError && error.code === 'outcome_unknown'
+
+async function deleteOnce(
+  broker: Broker,
+  store: Store,
+  entry: Entry,
+  { condition, before }: { readonly condition: Condition; readonly before: SecretVersion },
+): Promise<void> {
   try {
     await store.delete(entry.path, { idempotencyKey: broker.random.uuid(), ...(store.guarantees.cas ? { ifMatch: before.etag } : {}) })
   } catch (error) {
     const raced = error instanceof BrokerError && error.code === 'conflict'
     if (raced && isConditional(condition)) throw changed('somebody else wrote at the same time', await current(store, entry))
-    const unknown = error instanceof BrokerError && error.code === 'outcome_unknown'
-    if (!unknown) await keep()
-    if (!unknown || (await current(store, entry)) !== null) throw error
-  } finally {
-    broker.materials.drop(entry.name)
-    if (entry.others.length > 0) broker.deliveries.look(entry.name)
+    if (!isUnknown(error) || (await current(store, entry)) !== null) throw error
   }
 }
