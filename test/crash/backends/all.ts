@@ -1,5 +1,6 @@
 import type { Strategy } from '@keyturn/core'
 import { aws } from './aws.ts'
+import { azure } from './azure.ts'
 import type { Backend } from './backend.ts'
 import { database } from './database.ts'
 import { dotenv } from './dotenv.ts'
@@ -19,6 +20,7 @@ export const backends: readonly { readonly backend: Backend; readonly withTarget
   { backend: vaultKv2({ cas: true }), withTarget: 'api-key-pair' },
   { backend: vaultKv1, withTarget: 'api-key-pair' },
   { backend: aws, withTarget: 'key-set' },
+  { backend: azure, withTarget: 'key-set' },
   { backend: kubernetes, withTarget: 'api-key-pair' },
   { backend: gcp, withTarget: 'key-set' },
 ]

@@ -64,7 +64,7 @@ function exchangeOf(request: IncomingMessage, response: ServerResponse, onward: 
 /** Where a service has one URL, a header says the operation. */
 function titleOf({ method, url = '', headers }: IncomingMessage): string {
   const { 'x-amz-target': operation } = headers
-  return operation === undefined ? `${method} ${url.replace(/\?.*/, '')}` : String(operation)
+  return operation === undefined ? `${method} ${url.replace(/\?.*/, '').replace(/[0-9a-f]{32}/, 'VERSION')}` : String(operation)
 }
 
 function send({ method = 'GET', url = '/', headers }: IncomingMessage, { upstream, body }: Onward): Promise<IncomingMessage> {
