@@ -3,42 +3,24 @@ import { join } from 'node:path'
 import { verify } from '@keyturn/audit'
 import { auditKeys, readConfig } from '@keyturn/broker'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Around, type Ran, ran } from '../../packages/cli/test/fake-terminal.ts'
-import { VaultFake } from '../fakes/vault.ts'
+import type { Around } from '../../packages/cli/test/fake-terminal.ts'
 import type { KvTwo } from '../fakes/vault-kv.ts'
-import { Place, start } from './harness.ts'
+import { rowsOf, Setting, stepsOf } from './copy-harness.ts'
+import { type Place, start } from './harness.ts'
 
+let setting: Setting
 let place: Place
-let vault: VaultFake
 let kv: KvTwo
 
 beforeEach(async () => {
-  place = new Place()
-  vault = await VaultFake.start()
-  kv = vault.mount('secret', 2)
+  setting = await Setting.start()
+  place = setting.place
+  kv = setting.kv
 })
-afterEach(async () => {
-  expect(vault.broken).toEqual([])
-  await vault.close()
-  place.remove()
-})
+afterEach(() => setting.close())
 
-const env = () => ({ KEYTURN_DATA: join(place.folder, 'data'), KEYTURN_LISTEN: '127.0.0.1:0', THE_TOKEN: vault.root })
-const keyturn = (line: string, around: Around = {}): Promise<Ran> => ran(line.split(' '), { cwd: place.folder, env: env(), ...around })
-const vaultSection = (secrets: string) =>
-  `vault: { address: "${vault.url}", timeout: 5s, auth: { method: token, token: "\${THE_TOKEN}" }, secrets: [${secrets}] }\n`
-const steps = (answer: Ran) =>
-  answer.out
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line))
-const rowsOf = (answer: Ran) =>
-  answer.out
-    .split('\n')
-    .filter(line => line !== '')
-    .map(line => line.split('\t'))
-/** Writes that reached Vault. */
-const writes = () => vault.seen.filter(({ method, path }) => (method === 'POST' || method === 'PUT') && path.includes('/data/'))
+const keyturn = (line: string, around: Around = {}) => setting.keyturn(line, around)
+const vaultSection = (secrets: string) => setting.vaultSection(secrets)
 
 /** The content of every file below a folder. */
 function filesIn(folder: string): readonly string[] {
@@ -48,9 +30,9 @@ function filesIn(folder: string): readonly string[] {
 
 /** Every line of an audit file, with the verdict on its chain. */
 async function audited(name: string): Promise<{ status: string; lines: Record<string, unknown>[] }> {
-  const config = await readConfig({ config: 'keyturn.yaml', cwd: place.folder, env: env() })
+  const config = await readConfig({ config: 'keyturn.yaml', cwd: place.folder, env: setting.env })
   const file = join(place.folder, 'data', name)
-  const { status } = await verify(file, { findKey: await auditKeys(config, env()) })
+  const { status } = await verify(file, { findKey: await auditKeys(config, setting.env) })
   const lines = readFileSync(file, 'utf8').trim().split('\n')
   return { status, lines: lines.map(line => JSON.parse(line)) }
 }
@@ -77,7 +59,7 @@ describe('from a file of variables to Vault', () => {
         ['SMTP', 'SMTP', 'secret/data/app/smtp', 'create', ''],
       ],
     ])
-    expect(writes()).toEqual([])
+    expect(setting.writes()).toEqual([])
   })
 
   test('a text goes where an entry names its field, fields keep their source, and a second run makes no second version', async () => {
@@ -89,18 +71,18 @@ describe('from a file of variables to Vault', () => {
       ['DATABASE_URL', 'copied', '1', 'yes'],
       ['SMTP', 'copied', '1', 'yes'],
     ])
-    expect(writes()).toHaveLength(3)
+    expect(setting.writes()).toHaveLength(3)
     const again = await keyturn(`${forth} --verify --json`)
     expect(again.code).toBe(0)
     expect(
-      steps(again)
+      stepsOf(again)
         .filter(({ event }) => event === 'plan')
         .map(({ action }) => action),
     ).toEqual(['same', 'same', 'same'])
-    expect(steps(again).at(-1)).toMatchObject({ event: 'end', copied: 0, same: 3, failed: 0, differs: 0 })
-    expect(writes()).toHaveLength(3)
+    expect(stepsOf(again).at(-1)).toMatchObject({ event: 'end', copied: 0, same: 3, failed: 0, differs: 0 })
+    expect(setting.writes()).toHaveLength(3)
     place.write('keyturn.yaml', place.read('next.yaml'))
-    const broker = await start(place, env())
+    const broker = await start(place, setting.env)
     try {
       expect((await broker.ask('GET', '/v1/secrets/DATABASE_URL?field=url')).body.value).toBe('postgres://marker-db')
       expect((await broker.ask('GET', '/v1/secrets/SMTP')).body.fields).toEqual({ user: 'u', port: '2525' })
@@ -127,8 +109,11 @@ describe('from a file of variables to Vault', () => {
     files()
     place.write('app.env', `SMTP='{"port":12345678901234567890}'\n`)
     const refused = await keyturn(`${forth} --only SMTP --json`)
-    expect([refused.code, writes()]).toEqual([2, []])
-    expect(steps(refused)[0]).toMatchObject({ action: 'cannot', why: expect.stringContaining('vault cannot hold it whole: field "port"') })
+    expect([refused.code, setting.writes()]).toEqual([2, []])
+    expect(stepsOf(refused)[0]).toMatchObject({
+      action: 'cannot',
+      why: expect.stringContaining('vault cannot hold it whole: field "port"'),
+    })
   })
 
   test('what has no place, or cannot be held there, is told all at once before anything is written', async () => {
@@ -138,22 +123,22 @@ describe('from a file of variables to Vault', () => {
     place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
     const refused = await keyturn('copy dotenv vault --to-config next.yaml --json')
     expect(refused.code).toBe(2)
-    expect(steps(refused).map(({ name, action, why }) => [name, action, why])).toEqual([
+    expect(stepsOf(refused).map(({ name, action, why }) => [name, action, why])).toEqual([
       ['FOUR', 'cannot', 'vault has no place for it: add - path: ... with name: FOUR'],
       ['ONE', 'cannot', 'vault has no place for it: add - path: ... with name: ONE'],
       ['THREE', 'create', null],
       ['TWO', 'cannot', expect.stringContaining('write key: with the name of its field')],
     ])
     expect(refused.err).toContain('3 of 4 cannot be copied; nothing was written')
-    expect(writes()).toEqual([])
+    expect(setting.writes()).toEqual([])
     expect((await keyturn('copy dotenv vault --to-config next.yaml --only THREE')).code).toBe(0)
-    expect(writes()).toHaveLength(1)
+    expect(setting.writes()).toHaveLength(1)
   })
 
   test('a person is asked, and no is no', async () => {
     files()
     const no = await keyturn(forth, { answers: [false] })
-    expect([no.code, writes()]).toEqual([1, []])
+    expect([no.code, setting.writes()]).toEqual([1, []])
     expect(no.err).toMatch(/NAME +DOTENV +VAULT +ACTION/)
     expect((await keyturn(forth, { answers: [true] })).code).toBe(0)
     expect((await keyturn(`${forth} --yes`, { answers: [] })).code).toBe(0)
@@ -170,7 +155,7 @@ describe('from a file of variables to Vault', () => {
     ]
     expect(told.map(({ code }) => code)).toEqual([0, 0, 0, 0])
     const texts = [...told.flatMap(({ out, err }) => [out, err]), ...filesIn(join(place.folder, 'data'))].join('\n')
-    for (const secret of ['marker-db', 'marker key', '"port":2525', vault.root]) {
+    for (const secret of ['marker-db', 'marker key', '"port":2525', setting.vault.root]) {
       for (const form of [secret, Buffer.from(secret).toString('base64').slice(0, -4), Buffer.from(secret).toString('hex')]) {
         expect(texts).not.toContain(form)
       }
@@ -195,7 +180,7 @@ describe('from a file of variables to Vault', () => {
     files()
     place.write('keyturn.yaml', `${place.read('keyturn.yaml')}database: {}\n`)
     place.write('next.yaml', vaultSection(`${three}, { path: secret/data/own, key: value, name: own }`))
-    const broker = await start(place, env())
+    const broker = await start(place, setting.env)
     try {
       await broker.ask('PUT', '/v1/secrets/own', { body: { value: 'x' } })
       const beside = await keyturn(forth)
@@ -230,16 +215,16 @@ describe('versions', () => {
     both()
     const copied = await keyturn('copy vault database --versions --verify --json')
     expect(copied.code, copied.err).toBe(0)
-    expect(steps(copied).find(({ event }) => event === 'plan')).toMatchObject({ action: 'create', versions: 3 })
-    expect(steps(copied).find(({ event }) => event === 'note')).toMatchObject({ note: 'versions get the ids and dates of database' })
+    expect(stepsOf(copied).find(({ event }) => event === 'plan')).toMatchObject({ action: 'create', versions: 3 })
+    expect(stepsOf(copied).find(({ event }) => event === 'note')).toMatchObject({ note: 'versions get the ids and dates of database' })
     const again = await keyturn('copy vault database --versions --json')
-    expect(steps(again)[0]).toMatchObject({ action: 'same', versions: 0 })
+    expect(stepsOf(again)[0]).toMatchObject({ action: 'same', versions: 0 })
     // one more there, and only that one follows
     kv.put('app/db', { password: 'four' })
     const more = await keyturn('copy vault database --versions --json')
-    expect(steps(more)[0]).toMatchObject({ action: 'replace', versions: 1 })
+    expect(stepsOf(more)[0]).toMatchObject({ action: 'replace', versions: 1 })
     place.write('keyturn.yaml', 'database: {}\n')
-    const broker = await start(place, env())
+    const broker = await start(place, setting.env)
     try {
       const { versions } = (await broker.ask('GET', '/v1/versions/app%2Fdb')).body
       expect(versions).toHaveLength(4)
@@ -266,172 +251,24 @@ describe('versions', () => {
     kv.put('app/other', { password: 'unlike' })
     const copied = await keyturn('copy vault vault --to-config next.yaml --versions --json --verify')
     expect(copied.code, copied.err).toBe(0)
-    expect(steps(copied)[0]).toMatchObject({ action: 'replace', versions: 1, why: '2 older versions left out: vault has another value' })
-  })
-})
-
-describe('what goes wrong', () => {
-  const pair = (count = 4) => {
-    const names = Array.from({ length: count }, (_, at) => `app/s${at}`)
-    for (const [at, name] of names.entries()) kv.put(name, { password: `marker-${at}` })
-    place.write('keyturn.yaml', `${vaultSection('{ under: secret/data/app/, name: app/ }')}database: {}\n`)
-    return names
-  }
-
-  test('one secret that fails is its own affair: the others go, it is named, and the exit code says whether to try again', async () => {
-    pair()
-    vault.turn(/^GET \/v1\/secret\/data\/app\/s1/, { do: 'fail', status: 403, errors: ['permission denied'] })
-    const one = await keyturn('copy vault database --json')
-    vault.turnBack()
-    expect(one.code).toBe(1)
-    expect(steps(one).at(-1)).toMatchObject({ copied: 3, failed: 1 })
-    expect(steps(one).find(({ name }) => name === 'app/s1')).toMatchObject({ action: 'failed', code: 'permission_denied' })
-    const rest = await keyturn('copy vault database --json --verify')
-    expect([rest.code, steps(rest).at(-1)]).toEqual([0, expect.objectContaining({ copied: 1, same: 3, differs: 0 })])
-  })
-
-  test('a store that is away is one error, exit 6', async () => {
-    pair()
-    await vault.close()
-    const away = await keyturn('copy vault database')
-    expect([away.code, away.out]).toEqual([6, ''])
-    vault = await VaultFake.start()
-  })
-
-  test('throttled, it waits as long as the store asks and goes on', async () => {
-    pair()
-    vault.turn(/^GET \/v1\/secret\/data/, { do: 'throttle', retryAfter: '1' }, 3)
-    const patient = await keyturn('copy vault database --json --verify')
-    expect(patient.code, patient.err).toBe(0)
-    expect(steps(patient).find(({ event }) => event === 'pause')).toMatchObject({ store: 'vault', code: 'throttled', seconds: 1 })
-    expect(steps(patient).at(-1)).toMatchObject({ copied: 4, differs: 0 })
-  })
-
-  test('throttled while it writes, it sends the same intent again', async () => {
-    place.write('app.env', 'ONE=1\nTWO=2\n')
-    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
-    place.write(
-      'next.yaml',
-      vaultSection('{ path: secret/data/one, key: value, name: ONE }, { path: secret/data/two, key: value, name: TWO }'),
-    )
-    vault.turn(/^(POST|PUT) \/v1\/secret\/data/, { do: 'throttle', retryAfter: '1' }, 2)
-    const patient = await keyturn('copy dotenv vault --to-config next.yaml --verify --json')
-    expect(patient.code, patient.err).toBe(0)
-    expect(steps(patient).at(-1)).toMatchObject({ copied: 2, differs: 0 })
-    for (const name of ['one', 'two']) expect(kv.secrets.get(name)?.versions.size).toBe(1)
-  })
-
-  test('a store that takes nothing fails every secret by its name, and the source is as it was', async () => {
-    place.write('app.env', 'ONE=1\nTWO=2\n')
-    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
-    place.write(
-      'next.yaml',
-      vaultSection('{ path: secret/data/one, key: value, name: ONE }, { path: secret/data/two, key: value, name: TWO }'),
-    )
-    vault.turn(/^(POST|PUT) \/v1\/secret\/data/, { do: 'fail', status: 403, errors: ['permission denied'] })
-    const denied = await keyturn('copy dotenv vault --to-config next.yaml --verify')
-    expect(denied.code).toBe(1)
-    expect(rowsOf(denied).map(row => [row[0], row[3], row[5]])).toEqual([
-      ['ONE', 'failed', '-'],
-      ['TWO', 'failed', '-'],
-    ])
-    expect(denied.err).toContain('2 failed')
-    expect(place.read('app.env')).toBe('ONE=1\nTWO=2\n')
-  })
-
-  test('an answer that is lost behind a write is looked for, and makes no second version', async () => {
-    place.write('app.env', 'ONE=1\n')
-    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
-    place.write('next.yaml', vaultSection('{ path: secret/data/one, key: value, name: ONE }'))
-    vault.turn(/^(POST|PUT) \/v1\/secret\/data\/one/, { do: 'cut' }, 1)
-    const copied = await keyturn('copy dotenv vault --to-config next.yaml --verify')
-    expect(copied.code, copied.err).toBe(0)
-    expect(rowsOf(copied)).toEqual([['ONE', 'ONE', 'secret/data/one', 'copied', '1', 'yes', '']])
-  })
-
-  test('what somebody wrote there since the plan is not written over', async () => {
-    place.write('app.env', 'ONE=1\n')
-    place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
-    place.write('next.yaml', vaultSection('{ path: secret/data/one, key: value, name: ONE }'))
-    const raced = await keyturn('copy dotenv vault --to-config next.yaml --json', {
-      tap: text => {
-        if (text.includes('"event":"plan"')) kv.put('one', { value: 'somebody else' })
-      },
-    })
-    expect(raced.code).toBe(1)
-    expect(steps(raced).find(({ event }) => event === 'result')).toMatchObject({ result: 'failed', code: 'conflict' })
-    expect(writes()).toEqual([])
-  })
-
-  test('--verify finds a difference: exit 1 with the name', async () => {
-    pair()
-    const changed = await keyturn('copy vault database --json --verify', {
-      tap: text => {
-        if (text.includes('"event":"result"') && text.includes('app/s2')) kv.put('app/s2', { password: 'changed behind the copy' })
-      },
-    })
-    expect(changed.code).toBe(1)
-    expect(
-      steps(changed)
-        .filter(({ result }) => result === 'differs')
-        .map(({ name }) => name),
-    ).toEqual(['app/s2'])
-  })
-
-  test('told to stop, it ends between two secrets, and the next run goes on', async () => {
-    const names = pair(40)
-    const stop = new AbortController()
-    let seen = 0
-    const stopped = await keyturn('copy vault database --json', {
-      signal: stop.signal,
-      tap: text => {
-        if (text.includes('"event":"result"')) seen += 1
-        if (seen === 5) stop.abort()
-      },
-    })
-    expect(stopped.code).toBe(1)
-    const end = steps(stopped).at(-1)
-    expect(end.copied).toBeGreaterThanOrEqual(5)
-    expect(end.untried).toBeGreaterThan(0)
-    const rest = await keyturn('copy vault database --json --verify')
-    expect(rest.code, rest.err).toBe(0)
-    expect(steps(rest).at(-1)).toMatchObject({ same: end.copied, copied: names.length - end.copied, differs: 0 })
-  })
-
-  test('nothing is read that cannot be recorded', async () => {
-    pair()
-    place.write('in-the-way/file', '')
-    place.write('keyturn.yaml', `${place.read('keyturn.yaml')}audit: { file: in-the-way }\n`)
-    const seen = vault.seen.length
-    const refused = await keyturn('copy vault database')
-    expect([refused.code, refused.err]).toEqual([6, expect.stringContaining('audit cannot be written')])
-    expect(vault.seen.slice(seen).filter(({ path }) => path.includes('/data/'))).toEqual([])
-  })
-
-  test.each([
-    ['copy vault databse', 2, 'did you mean database'],
-    ['copy vault vault', 2, 'name another one'],
-    ['copy vault database --only app/none', 4, 'vault has no app/none'],
-  ])('%s: exit %i', async (line, code, words) => {
-    pair()
-    expect(await keyturn(line)).toMatchObject({ code, err: expect.stringContaining(words) })
+    expect(stepsOf(copied)[0]).toMatchObject({ action: 'replace', versions: 1, why: '2 older versions left out: vault has another value' })
   })
 })
 
 test('from the store of one deployment to that of another, each under its own keys, recorded in both chains', async () => {
   const deployment = (name: string) => join(place.folder, name)
   for (const name of ['old', 'new']) place.write(`${name}/keyturn.yaml`, 'broker: { data: data, listen: "127.0.0.1:0" }\ndatabase: {}\n')
-  const other = { ...env(), KEYTURN_DATA: join(deployment('old'), 'data') }
+  const other = { ...setting.env, KEYTURN_DATA: join(deployment('old'), 'data') }
   place.write('keyturn.yaml', 'database: {}\n')
   const broker = await start(place, other)
   await broker.ask('PUT', '/v1/secrets/app%2Ftext', { body: { value: 'marker-text' } })
   await broker.ask('PUT', '/v1/secrets/app%2Fbytes', { body: { value: { base64: 'AP8K' } } })
   await broker.stop()
-  const around = { env: { THE_TOKEN: vault.root } }
+  const around = { env: { THE_TOKEN: setting.vault.root } }
   const copied = await keyturn('copy database database --config old/keyturn.yaml --to-config new/keyturn.yaml --verify', around)
   expect(copied.code, copied.err).toBe(0)
   expect(copied.err).toMatch(/recorded in .*old\/data\/audit\.jsonl and .*new\/data\/audit\.jsonl/)
-  const moved = await start(place, { ...env(), KEYTURN_DATA: join(deployment('new'), 'data') })
+  const moved = await start(place, { ...setting.env, KEYTURN_DATA: join(deployment('new'), 'data') })
   try {
     expect((await moved.ask('GET', '/v1/secrets/app%2Ftext')).body.value).toBe('marker-text')
     expect((await moved.ask('GET', '/v1/secrets/app%2Fbytes')).body.value).toEqual({ base64: 'AP8K' })
@@ -448,7 +285,7 @@ test('several fields of one path go in one write, and their neighbours stay', as
   place.write('next.yaml', vaultSection(entries('to')))
   const copied = await keyturn('copy vault vault --to-config next.yaml --verify')
   expect(copied.code, copied.err).toBe(0)
-  expect(writes()).toHaveLength(1)
-  const answer = await fetch(`${vault.url}/v1/secret/data/to`, { headers: { 'x-vault-token': vault.root } })
+  expect(setting.writes()).toHaveLength(1)
+  const answer = await fetch(`${setting.vault.url}/v1/secret/data/to`, { headers: { 'x-vault-token': setting.vault.root } })
   expect(((await answer.json()) as { data: { data: unknown } }).data.data).toEqual({ a: '1', b: '2', c: 'kept', n: 'kept' })
 })
