@@ -62,6 +62,14 @@ export class AzureAuthority {
     return granted !== undefined && granted.endsAt > this.#now() ? granted.client : undefined
   }
 
+  /** A token that somebody else gives out: a machine's endpoint, a command line. */
+  grant(client: string): string {
+    this.issued += 1
+    const token = `token-${this.issued}-of-${client}`
+    this.#tokens.set(token, { client, endsAt: this.#now() + this.lifeMs })
+    return token
+  }
+
   /** Ends every token given out so far. */
   revoke(): void {
     this.#tokens.clear()
@@ -98,9 +106,7 @@ export class AzureAuthority {
     const app = this.apps.get(client)
     if (app === undefined) return refused(400, 'unauthorized_client', 700016, 'Application was not found in the directory.')
     if (!this.#proves(client, app, asked)) return refused(401, 'invalid_client', 7000215, 'Invalid client secret provided.')
-    this.issued += 1
-    const token = `token-${this.issued}-of-${client}`
-    this.#tokens.set(token, { client, endsAt: this.#now() + this.lifeMs })
+    const token = this.grant(client)
     const seconds = Math.floor(this.lifeMs / 1_000)
     return { status: 200, body: { token_type: 'Bearer', expires_in: seconds, ext_expires_in: seconds, access_token: token } }
   }

@@ -41,6 +41,8 @@ export class AzureSecrets {
   deleteMs = 0
   recoverMs = 0
   purgeProtection = false
+  /** How many names of the page before a later page of the list tells again, as when others come in between. */
+  repeat = 0
 
   constructor(now: () => number) {
     this.#now = now

@@ -15,6 +15,8 @@ export type AzureKnob =
   | { readonly do: 'drop' }
   /** Acts, then answers late. */
   | { readonly do: 'slow'; readonly ms: number }
+  /** Waits before acting. */
+  | { readonly do: 'late'; readonly ms: number }
   | { readonly do: 'redirect'; readonly to: string }
   | { readonly do: 'page'; readonly status?: number }
   /** Begins an answer that never ends, `bytes` at a time. */
@@ -120,6 +122,7 @@ export class AzureServer {
     this.seen.push(seen)
     const knob = this.#knob(`${method} ${url}`)
     if (knob !== undefined && instead(knob, request, response)) return
+    if (knob?.do === 'late') await new Promise(resolve => setTimeout(resolve, knob.ms))
     const reply = work(seen)
     if (knob?.do === 'cut') return void request.socket.destroy()
     if (knob?.do === 'slow') await new Promise(resolve => setTimeout(resolve, knob.ms))
@@ -147,7 +150,7 @@ function tear({ status, body }: AzureReply, response: ServerResponse): void {
 
 /** Answers in place of the work; false where the work is done first. */
 function instead(knob: AzureKnob, request: IncomingMessage, response: ServerResponse): boolean {
-  if (knob.do === 'cut' || knob.do === 'slow' || knob.do === 'tear') return false
+  if (knob.do === 'cut' || knob.do === 'slow' || knob.do === 'tear' || knob.do === 'late') return false
   if (knob.do === 'drop') request.socket.destroy()
   if (knob.do === 'redirect') response.writeHead(307, { location: knob.to }).end()
   if (knob.do === 'page') {

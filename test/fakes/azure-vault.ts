@@ -132,10 +132,11 @@ export class AzureVault {
   #page(url: URL, all: readonly object[] | undefined): AzureReply {
     if (all === undefined) return fault(404, 'SecretNotFound', 'A secret with this name was not found in this key vault.')
     const size = Math.min(Number(url.searchParams.get('maxresults') ?? pageSize), pageSize)
-    const from = Number(url.searchParams.get('$skiptoken') ?? 0)
+    const token = Number(url.searchParams.get('$skiptoken') ?? 0)
+    const from = token === 0 ? 0 : token - this.secrets.repeat
     const next = new URL(url.pathname + url.search, this.linkOrigin ?? this.url)
-    next.searchParams.set('$skiptoken', String(from + size))
-    return { status: 200, body: { value: all.slice(from, from + size), nextLink: from + size < all.length ? next.href : null } }
+    next.searchParams.set('$skiptoken', String(token + size))
+    return { status: 200, body: { value: all.slice(from, token + size), nextLink: token + size < all.length ? next.href : null } }
   }
 }
 

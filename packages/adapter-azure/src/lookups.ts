@@ -75,7 +75,8 @@ export class Lookups {
       if (hasStatus(other, 403)) return []
       throw other
     })
-    const [current] = ranked(all).versions
+    const { versions, tied } = ranked(all)
+    const current = tied.find(each => !each.enabled) ?? versions[0]
     const why = inner === 'SecretDisabled' || current?.enabled === false ? 'disabled' : datesOf(current)
     if (why === undefined && code !== 'precondition_failed') return error
     return new BrokerError('precondition_failed', `azure: the current version of ${path} is ${why ?? 'withheld'}`, {

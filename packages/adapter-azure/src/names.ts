@@ -46,16 +46,26 @@ export function nameOf(path: string): string {
   return path
 }
 
-/** Two paths that Key Vault would take for one secret, if there are any. */
+/** Two paths that Key Vault would take for one secret, if there are any. A path that has no name is not judged here. */
 export function sameInVault(paths: readonly string[]): readonly [string, string] | undefined {
   const seen = new Map<string, string>()
   for (const path of paths) {
-    const folded = vaultName(path).toLowerCase()
+    const folded = nameIfAny(path)?.toLowerCase()
+    if (folded === undefined) continue
     const other = seen.get(folded)
     if (other !== undefined && other !== path) return [other, path]
     seen.set(folded, path)
   }
   return undefined
+}
+
+function nameIfAny(path: string): string | undefined {
+  try {
+    return vaultName(path)
+  } catch (error) {
+    if (error instanceof BrokerError) return undefined
+    throw error
+  }
 }
 
 function refused(path: string, why: string, hint = 'write letters, digits and dashes, or segments of them joined by slashes'): BrokerError {

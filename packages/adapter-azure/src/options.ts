@@ -76,14 +76,14 @@ export const options = z
     vault: z
       .url({ protocol: https, error: 'a vault is a URL, as in https://shop-prod.vault.azure.net' })
       .refine(isPlain, 'the URL of a vault has no path, user, query or fragment')
-      .transform(text => new URL(text).origin),
+      .transform(text => URL.parse(text)?.origin ?? text),
     /** Left out: by `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and what is set beside them. */
     auth: z.discriminatedUnion('method', [clientSecret, clientCertificate, workloadIdentity, managedIdentity, cli]).optional(),
     /** Who gives tokens. Default: `AZURE_AUTHORITY_HOST`, else the one of the vault's cloud. */
     authority: z
       .url({ protocol: https, error: 'an authority is a URL, as in https://login.microsoftonline.us' })
       .refine(isPlain, 'the URL of an authority has no path, user, query or fragment')
-      .transform(text => new URL(text).origin)
+      .transform(text => URL.parse(text)?.origin ?? text)
       .optional(),
     /** `false` only for an emulator: its token would be sent to a host that is no vault. Refused for a host of Azure. */
     verifyChallenge: z.boolean().default(true),
@@ -96,11 +96,11 @@ export const options = z
     /** What the section serves; only the shape of the paths is read here. */
     secrets: z.array(z.looseObject({ path: z.string().optional(), under: z.string().optional() })).optional(),
   })
-  .refine(section => !section.verifyChallenge || vaultHost.test(new URL(section.vault).host), {
+  .refine(section => !section.verifyChallenge || isVault(section.vault), {
     path: ['vault'],
     error: 'not the host of a vault: write https://NAME.vault.azure.net, or verifyChallenge: false for an emulator',
   })
-  .refine(section => section.verifyChallenge || !vaultHost.test(new URL(section.vault).host), {
+  .refine(section => section.verifyChallenge || !isVault(section.vault), {
     path: ['verifyChallenge'],
     error: 'a vault of Azure names itself in its challenge: leave this out',
   })
@@ -115,6 +115,10 @@ export const options = z
 export type AzureOptions = z.output<typeof options>
 /** How a section logs in. */
 export type AzureAuth = NonNullable<AzureOptions['auth']>
+
+function isVault(text: string): boolean {
+  return vaultHost.test(URL.parse(text)?.host ?? '')
+}
 
 function isPlain(text: string): boolean {
   const url = URL.parse(text)

@@ -3,6 +3,7 @@ import { hasStatus } from './classify.ts'
 import type { Client } from './client.ts'
 import { Lookups } from './lookups.ts'
 import { pathOf, vaultName } from './names.ts'
+import { settled } from './settled.ts'
 import { Turns } from './turns.ts'
 import { decodeText } from './values.ts'
 import { infoOf, type Known } from './version.ts'
@@ -114,7 +115,7 @@ function whole(client: Client, lookups: Lookups, turns: Turns): Whole {
       const name = vaultName(path)
       await turns.take(name.toLowerCase(), signal, async () => {
         try {
-          await client.recover(name, signal)
+          await settled(client, signal, () => client.recover(name, signal))
         } catch (error) {
           throw hasStatus(error, 404) ? lookups.absent(path, error) : error
         }

@@ -2,12 +2,12 @@ import { BrokerError, type SecretValue, type VersionInfo } from '@keyturn/core'
 import { hasStatus, innerCode } from './classify.ts'
 import type { Client } from './client.ts'
 import type { Lookups } from './lookups.ts'
+import { settled } from './settled.ts'
 import { decodeText, encodeText } from './values.ts'
 import { infoOf, type Known, ranked, tagsWith } from './version.ts'
 
-const settleMs = 250
-/** How long a secret on its way out or back is waited for. */
-const settleMsMax = 15_000
+/** When to try again what stood in the way of somebody else. */
+const againMs = 5_000
 
 /** One write: which secret, what, and whose intent. */
 interface Intent {
@@ -53,36 +53,33 @@ export class Writer {
     )
   }
 
-  /** Sends the write; a secret that is deleted is given back first, and one on its way is waited for. A 409 was not acted on. */
+  /** Sends the write. A secret that is deleted is given back first, in the state in which it was deleted. */
   async #put(intent: Intent, before: readonly Known[]): Promise<Known> {
-    const { path, name, value, key, signal } = intent
-    let known = before
-    let waited = 0
-    for (let pause = settleMs; ; ) {
-      const last = ranked(known).versions[0]
-      const tags = tagsWith(last, { key, order: known.length + 1, name })
-      try {
-        return await this.#client.write(name, encodeText(value), { tags, ...contentType(last) }, signal)
-      } catch (error) {
-        if (!hasStatus(error, 409) || waited >= settleMsMax) throw hasStatus(error, 409) ? inTheWay(path, error) : error
-        const inner = innerCode(error)
-        if (inner === undefined || inner === 'ObjectIsDeletedButRecoverable') {
-          if (!(await this.#client.isDeleted(name, signal))) throw inTheWay(path, error)
-          await this.#recover(path, name, signal)
-          known = await this.#lookups.all(path, name, signal)
-        }
-        waited += pause
-        pause = await this.#client.pause(pause, signal)
-      }
+    const { path, name, signal } = intent
+    try {
+      return await this.#add(intent, before)
+    } catch (error) {
+      if (!hasStatus(error, 409)) throw error
+      const inner = innerCode(error)
+      const mayBeDeleted = inner === undefined || inner === 'ObjectIsDeletedButRecoverable'
+      if (!mayBeDeleted || !(await this.#client.isDeleted(name, signal))) throw inTheWay(path, error)
     }
+    await this.#recover(path, name, signal)
+    return this.#add(intent, await this.#lookups.all(path, name, signal)).catch((error: unknown) => {
+      throw hasStatus(error, 409) ? inTheWay(path, error) : error
+    })
+  }
+
+  async #add({ name, value, key, signal }: Intent, known: readonly Known[]): Promise<Known> {
+    const last = ranked(known).versions[0]
+    const tags = tagsWith(last, { key, order: known.length + 1, name })
+    return settled(this.#client, signal, () => this.#client.write(name, encodeText(value), { tags, ...contentType(last) }, signal))
   }
 
   async #recover(path: string, name: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.#client.recover(name, signal)
+      await settled(this.#client, signal, () => this.#client.recover(name, signal))
     } catch (error) {
-      // it is still on its way out, or came back meanwhile: the next try tells
-      if (hasStatus(error, 409) || hasStatus(error, 404)) return
       if (!hasStatus(error, 403)) throw error
       throw new BrokerError('permission_denied', `azure: ${path} is soft-deleted, and this login may not recover it`, {
         hint: 'recover or purge it in azure, or give the login the right secrets/recover',
@@ -112,7 +109,7 @@ function contentType(last: Known | undefined): { contentType?: string } {
 function inTheWay(path: string, cause: unknown): BrokerError {
   return new BrokerError('conflict', `azure: ${path} is being changed, deleted or recovered by somebody else`, {
     hint: 'try again when that is done, or restore it first',
-    retryAfterMs: settleMsMax,
+    retryAfterMs: againMs,
     cause,
   })
 }
