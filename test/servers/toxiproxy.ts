@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, constants, readFile } from 'node:fs/promises'
+import { access, constants } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { builtVersion } from './built-version.ts'
 import { freePort } from './free-port.ts'
 
 const startMs = 10_000
@@ -73,7 +74,7 @@ export async function startToxiproxy(binary: string): Promise<Toxiproxy> {
     answer = (await api('GET', 'version').catch(() => undefined)) as { version: string } | undefined
   }
   return {
-    version: /^\d/.test(answer.version) ? answer.version : await builtVersion(binary),
+    version: /^\d/.test(answer.version) ? answer.version : await builtVersion(binary, 'github.com/Shopify/toxiproxy/v2'),
     passage: (name, to) => passage(api, name, to),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
@@ -119,10 +120,4 @@ async function call(url: string, method: string, body: object | undefined): Prom
   const text = await answer.text()
   if (!answer.ok) throw new Error(`toxiproxy: ${method} ${url}: ${answer.status} ${text}`)
   return text === '' ? undefined : JSON.parse(text)
-}
-
-/** What `go install` builds calls itself `git`; the module's version stands in the binary. */
-async function builtVersion(binary: string): Promise<string> {
-  const text = await readFile(binary, 'latin1')
-  return /Shopify\/toxiproxy\/v2\tv([\d.]+)/.exec(text)?.[1] ?? 'of an unknown version'
 }
