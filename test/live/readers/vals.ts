@@ -21,7 +21,7 @@ export async function findVals(): Promise<Vals | AbsentReader> {
       const { code, stdout, stderr } = await run(program, ['eval', '-o', 'json', '-f', '-'], env, JSON.stringify(references))
       // what it prints is the document
       if (code === 0) return JSON.parse(stdout) as Fields
-      if (/no secret found|no value found|not found/i.test(stderr)) return undefined
+      if (/no secret found|no value found|not ?found/i.test(stderr)) return undefined
       throw new Error(`${title} ended with ${code}: ${stderr}`)
     },
   }
