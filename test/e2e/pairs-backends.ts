@@ -12,8 +12,8 @@ type Fields = Readonly<Record<string, string>>
 
 /** Where one deployment keeps its secrets in a backend: a mount, a prefix, a project, a namespace, a file. */
 export interface Home {
-  /** The store's section of a config, alone. What it needs beside it is put into the place. */
-  section(place: Place): string
+  /** The store's section of a config, alone, with entries for sets of fields or, with `texts`, for these names as texts. What it needs beside it is put into the place. */
+  section(place: Place, texts?: readonly string[]): string
   /** Without Keyturn, except where only Keyturn can write. */
   put(place: Place, name: string, fields: Fields): Promise<void>
   /** Without Keyturn; undefined where only Keyturn can read. */
@@ -33,8 +33,18 @@ export interface Backend {
 }
 
 const names = ['app/db', 'app/api', 'app/made'] as const
-const entries = (path: (name: string) => string, more = '') =>
-  `[${names.map(name => `{ path: ${path(name)}, name: ${name}${more} }`).join(', ')}]`
+
+/** A list of entries; what stands in those of sets, and in those of texts, is the kind's affair. */
+function entries(
+  texts: readonly string[] | undefined,
+  path: (name: string) => string,
+  more: { readonly set?: string; readonly text?: string },
+): string {
+  const extra = (texts === undefined ? more.set : more.text) ?? ''
+  return `[${(texts ?? names).map(name => `{ path: ${path(name)}, name: ${name}${extra} }`).join(', ')}]`
+}
+const asField = { text: ', key: value' }
+const asJson = { set: ', format: json' }
 const section = (kind: string, members: Readonly<Record<string, string>>) =>
   `${kind}:\n${Object.entries(members)
     .map(([key, value]) => `  ${key}: ${value}\n`)
@@ -56,11 +66,11 @@ async function vault(): Promise<Backend> {
     home(id) {
       const kv = fake.mount(`kv-${id}`, 2)
       return {
-        section: () =>
+        section: (_, texts) =>
           section('vault', {
             address: fake.url,
             auth: `{ method: token, token: "\${VAULT_LOGIN}" }`,
-            secrets: entries(name => `kv-${id}/data/${name}`),
+            secrets: entries(texts, name => `kv-${id}/data/${name}`, asField),
           }),
         put: async (_, name, fields) => kv.put(name, fields),
         async get(_, name) {
@@ -81,12 +91,12 @@ async function aws(): Promise<Backend> {
     history: true,
     env: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
     home: id => ({
-      section: () =>
+      section: (_, texts) =>
         section('aws', {
           region: fake.region,
           endpoint: fake.url,
           auth: '{ method: environment }',
-          secrets: entries(name => `${id}/${name}`, ', format: json'),
+          secrets: entries(texts, name => `${id}/${name}`, asJson),
         }),
       put: async (_, name, fields) => fake.secrets.put(`${id}/${name}`, JSON.stringify(fields)),
       async get(_, name) {
@@ -106,7 +116,7 @@ async function azure(): Promise<Backend> {
     history: true,
     env: { APP_SECRET: 'secret-of-the-app' },
     home: id => ({
-      section(place) {
+      section(place, texts) {
         place.write('azure-ca.pem', testCertificates.ca)
         return section('azure', {
           vault: fake.url,
@@ -114,7 +124,7 @@ async function azure(): Promise<Backend> {
           verifyChallenge: 'false',
           ca: 'azure-ca.pem',
           auth: `{ method: client-secret, tenantId: ${fake.authority.tenant}, clientId: app, clientSecret: "\${APP_SECRET}" }`,
-          secrets: entries(name => nameOf(id, name), ', format: json'),
+          secrets: entries(texts, name => nameOf(id, name), asJson),
         })
       },
       async put(_, name, fields) {
@@ -136,7 +146,7 @@ async function gcp(): Promise<Backend> {
     home(id) {
       const secrets = fake.secrets(`projects/shop-${id}`)
       return {
-        section: () => section('gcp', { project: `shop-${id}`, endpoint: fake.endpoint, secrets: entries(idOf, ', format: json') }),
+        section: (_, texts) => section('gcp', { project: `shop-${id}`, endpoint: fake.endpoint, secrets: entries(texts, idOf, asJson) }),
         put: async (_, name, fields) => secrets.put(idOf(name), JSON.stringify(fields)),
         async get(_, name) {
           const { payload } = secrets.access(idOf(name), 'latest') as { payload: { data: Uint8Array } }
@@ -159,10 +169,10 @@ async function kubernetes(): Promise<Backend> {
       const namespace = `shop-${id}`
       fake.secrets.namespaces.add(namespace)
       return {
-        section(place) {
+        section(place, texts) {
           place.write('cluster-ca.pem', fake.ca)
           const auth = `{ method: token, token: "\${CLUSTER_TOKEN}" }`
-          const secrets = entries(name => `${namespace}/${nameOf(name)}`)
+          const secrets = entries(texts, name => `${namespace}/${nameOf(name)}`, asField)
           return section('kubernetes', { address: fake.url, ca: 'cluster-ca.pem', auth, secrets })
         },
         async put(_, name, fields) {
@@ -179,13 +189,13 @@ async function kubernetes(): Promise<Backend> {
 }
 
 async function dotenv(): Promise<Backend> {
-  const variable = (name: string) => name.replace('/', '_').toUpperCase()
+  const variable = (name: string) => name.replaceAll(/[/-]/g, '_').toUpperCase()
   return {
     kind: 'dotenv',
     history: false,
     env: {},
     home: id => ({
-      section: () => section('dotenv', { file: `${id}.env`, secrets: entries(variable, ', format: json') }),
+      section: (_, texts) => section('dotenv', { file: `${id}.env`, secrets: entries(texts, variable, asJson) }),
       async put(place, name, fields) {
         place.write(`${id}.env`, `${variable(name)}='${JSON.stringify(fields)}'\n`)
       },

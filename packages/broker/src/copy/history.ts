@@ -1,9 +1,8 @@
-import type { SecretValue, SecretVersion, Store, StorePath } from '@keyturn/core'
+import type { SecretValue, SecretVersion, StorePath } from '@keyturn/core'
 import { carry, fingerprint, merged, pick } from './carry.ts'
 import type { Change, Looking, Step, Steps } from './look.ts'
 import { kept, withoutRepeats } from './overlap.ts'
 import type { Place } from './places.ts'
-import type { Side } from './side.ts'
 
 /** The versions of a history that are to be written, and how many cannot be. */
 interface Wanted {
@@ -48,11 +47,11 @@ export async function historyOf(
 
 /** Every version as it would be written, oldest first. */
 async function wantedOf(
-  from: Side,
+  from: Looking['from'],
   path: StorePath,
   changes: readonly Change[],
   before: SecretVersion | undefined,
-  store: Store,
+  store: Looking['store'],
 ): Promise<Wanted> {
   const names = changes.map(({ item }) => item.name)
   const { readable, withheld } = await from.versions(path)
@@ -79,7 +78,7 @@ function carriedOf(value: SecretValue, changes: readonly Change[], before: Secre
 
 /** The history at the new path, oldest first. Neighbours count as they are today, so that only what is copied tells two versions apart. */
 async function marksOf(
-  to: Side,
+  to: Looking['to'],
   path: StorePath,
   changes: readonly Change[],
   before: SecretVersion,

@@ -8,10 +8,10 @@ import type { Side } from './side.ts'
 
 /** What a look needs. */
 export interface Looking {
-  readonly from: Side
-  readonly to: Side
+  readonly from: Pick<Side, 'name' | 'read' | 'versions'>
+  readonly to: Pick<Side, 'name' | 'read' | 'versions' | 'write'>
   /** The store behind `to`, which says what it refuses. */
-  readonly store: Store
+  readonly store: Pick<Store, 'guarantees' | 'refuses'>
   /** Keys the fingerprints. */
   readonly key: KeyObject
   /** Whether history goes along. */

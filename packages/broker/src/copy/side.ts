@@ -58,19 +58,23 @@ export class Side {
     return this.#section.open()
   }
 
-  /** Fails when the store cannot be asked at all: every secret would only say so again. */
+  /** Fails when the store cannot be asked at all: every secret would only say so again. What it may not be asked in general says nothing of its secrets. */
   async mustAnswer(): Promise<void> {
     const { signal } = this.#parts
     await this.open().catch(error => {
       throw heldElsewhere(error)
     })
-    const findings = await this.#patience.run(() => this.#section.ask(store => store.examine(null, { signal })), signal)
-    const away = findings.find(({ code }) => code === 'unavailable' || code === 'unauthenticated')
-    if (away?.code === undefined) return
-    throw new BrokerError(away.code, `store ${this.name}: ${away.what}: ${away.detail ?? 'failed'}`, {
-      ...(away.hint === undefined ? {} : { hint: away.hint }),
-      detail: { store: this.name },
-    })
+    try {
+      const findings = await this.#patience.run(() => this.#section.ask(store => store.examine(null, { signal })), signal)
+      const away = findings.find(({ code }) => code === 'unavailable' || code === 'unauthenticated')
+      if (away?.code === undefined) return
+      throw new BrokerError(away.code, `store ${this.name}: ${away.what}: ${away.detail ?? 'failed'}`, {
+        ...(away.hint === undefined ? {} : { hint: away.hint }),
+        detail: { store: this.name },
+      })
+    } catch (error) {
+      if (!(error instanceof BrokerError) || !ofOneThing.has(error.code)) throw error
+    }
   }
 
   async *list(under: string): AsyncIterable<StorePath> {
@@ -148,6 +152,9 @@ export class Side {
     }
   }
 }
+
+/** Errors that say something of one question, and nothing of the next. */
+const ofOneThing: ReadonlySet<string> = new Set(['permission_denied', 'not_found', 'unsupported'])
 
 /** An embedded store opens for one process: the hint of a copy is another than that of a second broker. */
 function heldElsewhere(error: unknown): unknown {
