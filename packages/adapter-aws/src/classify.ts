@@ -89,7 +89,7 @@ export const rows: readonly Row[] = [
   { name: 'ServiceUnavailable', code: 'unavailable', from: common },
   { name: 'ServiceUnavailableException', code: 'unavailable', from: common },
   {
-    name: 'IDPCommunicationError',
+    name: 'IDPCommunicationErrorException',
     code: 'unavailable',
     from: 'https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html',
   },
@@ -128,8 +128,16 @@ export function classify(error: unknown): Classification {
   }
 }
 
+/** What the SDK threw, or `WireError` for an answer that it cannot read: its own error quotes what came, which may hold a value. */
+export function readable(error: unknown): unknown {
+  if (isServiceError(error) || !(error instanceof Error) || !('$response' in error)) return error
+  // how the SDK keeps an answer
+  const { statusCode: status, headers } = (error.$response ?? {}) as { statusCode?: number; headers?: Record<string, string> }
+  return new WireError('foreign', `the answer is none of AWS (${status})`, { status, retryAfterMs: retryAfterMs(headers) })
+}
+
 /** `Retry-After` in seconds (RFC 9110, 10.2.3) or AWS's own in milliseconds; undefined when neither is there. */
-export function retryAfterMs(headers: Readonly<Record<string, string>> | undefined): number | undefined {
+function retryAfterMs(headers: Readonly<Record<string, string>> | undefined): number | undefined {
   const { 'retry-after': seconds, 'x-amz-retry-after': ms } = headers ?? {}
   if (ms !== undefined && /^\d{1,9}$/.test(ms)) return Number(ms)
   return seconds !== undefined && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined

@@ -17,10 +17,10 @@ import {
   SecretsManagerClient,
   UpdateSecretVersionStageCommand,
 } from '@aws-sdk/client-secrets-manager'
-import { isServiceError, retryAfterMs } from './classify.ts'
+import { readable } from './classify.ts'
 import type { Credentials } from './credentials.ts'
 import { quietSdk } from './sdk.ts'
-import { type Wire, WireError } from './wire.ts'
+import type { Wire } from './wire.ts'
 
 export interface ClientSettings {
   readonly region: string
@@ -119,15 +119,8 @@ export class Client {
         return await send({ abortSignal: signal })
       } catch (error) {
         signal.throwIfAborted()
-        throw isServiceError(error) || error instanceof WireError ? error : unreadable(error)
+        throw readable(error)
       }
     })
   }
-}
-
-/** An answer that the SDK cannot read. Its own error quotes what came, which may hold a value. */
-function unreadable(error: unknown): unknown {
-  if (!(error instanceof Error) || !('$response' in error)) return error
-  const { statusCode: status, headers } = (error.$response ?? {}) as { statusCode?: number; headers?: Record<string, string> }
-  return new WireError('foreign', `the answer is not AWS's JSON (${status})`, { status, retryAfterMs: retryAfterMs(headers) })
 }

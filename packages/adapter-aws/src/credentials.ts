@@ -72,9 +72,13 @@ export class Credentials {
   /** Whether there is another credential than the one that was refused. */
   async #replaced(keys: Keys, error: ServiceError, signal: AbortSignal): Promise<boolean> {
     if (this.#held !== undefined && this.#held.keys !== keys) return true
+    if (!this.#source.again) return false
     const now = this.#now()
-    if (!this.#source.again || now - this.#forcedAt < forcedEveryMs) return false
-    this.#forcedAt = now
+    // one that is on its way will do
+    if (this.#loading === undefined) {
+      if (now - this.#forcedAt < forcedEveryMs) return false
+      this.#forcedAt = now
+    }
     const other = (await orAbort(this.#load(), signal)).keys
     return other.accessKeyId !== keys.accessKeyId || error.name.startsWith('Expired')
   }

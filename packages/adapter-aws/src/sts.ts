@@ -1,5 +1,5 @@
 import { BrokerError, type ErrorCode } from '@keyturn/core'
-import { classify } from './classify.ts'
+import { classify, readable } from './classify.ts'
 import { Keys } from './keys.ts'
 import { quietSdk } from './sdk.ts'
 import type { Wire } from './wire.ts'
@@ -52,7 +52,7 @@ async function keysOf(roleArn: string, provider: () => Promise<Identity>): Promi
     const { accessKeyId, secretAccessKey, sessionToken, expiration } = await provider()
     return new Keys(accessKeyId, secretAccessKey, { sessionToken, endsAt: expiration })
   } catch (cause) {
-    const { code, retryAfterMs } = classify(cause)
+    const { code, retryAfterMs } = classify(readable(cause))
     const name = cause instanceof Error ? cause.name : 'an error of no kind'
     throw new BrokerError(loginCode(code), `aws: role ${roleArn} could not be assumed (${name})`, {
       hint: 'check the role, its trust policy, and the external id or token that it asks for',
