@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createSecretKey } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { open, options } from '@keyturn/adapter-kubernetes'
@@ -144,7 +144,7 @@ describe.skipIf(binaries === undefined)('adapter-kubernetes on a real API server
     await on.write(at('shop/made-outside'), read.value.with({ 'tls.crt': 'new' }), { ...intent(), ifMatch: read.etag })
     const after = (await cluster.must('GET', secrets('shop', 'made-outside'))) as unknown as Shown
     expect(after).toMatchObject({ type: 'kubernetes.io/tls', metadata: { labels: metadata.labels, finalizers: metadata.finalizers } })
-    expect(after.metadata.annotations).toEqual({ note: 'kept', 'keyturn-intents': expect.stringMatching(/^[0-9a-f-]{36}=[0-9a-f]{16}$/) })
+    expect(after.metadata.annotations).toEqual({ note: 'kept', 'keyturn-intents': expect.stringMatching(/^[0-9a-f]{32}=[0-9a-f]{16}$/) })
     expect(Object.entries(after.data)).toEqual(expect.arrayContaining(Object.entries({ ...data, 'tls.crt': base64('new') })))
     const broken = await failure(on.write(at('shop/made-outside'), secret({ other: 'canary-in-a-field' }), intent()))
     expect([broken.code, JSON.stringify(broken) + broken.stack]).toEqual(['invalid_argument', expect.not.stringContaining('canary')])
@@ -152,7 +152,7 @@ describe.skipIf(binaries === undefined)('adapter-kubernetes on a real API server
     expect((await failure(on.read(at('shop/made-outside')))).hint).toContain('finalizers')
   })
 
-  test('is read by kubectl and by the SDK as it comes, and reads what they wrote', async () => {
+  test('is read by kubectl, vals and the SDK as it comes, and reads what they wrote', async () => {
     const file = await kubeconfig('readers', { token: cluster.adminToken })
     const on = store(await adapter({ auth: { method: 'kubeconfig', file } }))
     await on.write(at('shop/read-outside'), secret({ api_key: 'exact \u{1f511}\r\n\0' }), intent())
@@ -164,13 +164,16 @@ describe.skipIf(binaries === undefined)('adapter-kubernetes on a real API server
     })
     await api.createNamespacedSecret({ namespace: 'shop', body: { metadata: { name: 'by-sdk' }, stringData: { k: 'from the sdk' } } })
     expect(await textAt(on, 'shop/by-sdk', 'k')).toBe('from the sdk')
-    const kubectl = await kubectlWith(file)
-    if (kubectl === undefined) return
-    expect(await kubectl('get', 'secret', 'read-outside', '-n', 'shop', '-o', 'jsonpath={.data.api_key}')).toBe(
-      base64('exact \u{1f511}\r\n\0'),
+    const kubectl = await reader('kubectl', 'version --client', file)
+    const path = '{.data.api_key}'
+    expect(await kubectl?.('get', 'secret', 'read-outside', '-n', 'shop', '-o', `jsonpath=${path}`)).toBe(
+      kubectl && base64('exact \u{1f511}\r\n\0'),
     )
-    await kubectl('create', 'secret', 'generic', 'by-kubectl', '-n', 'shop', '--from-literal=k=from kubectl')
-    expect(await textAt(on, 'shop/by-kubectl', 'k')).toBe('from kubectl')
+    await kubectl?.('create', 'secret', 'generic', 'by-kubectl', '-n', 'shop', '--from-literal=k=from kubectl')
+    if (kubectl !== undefined) expect(await textAt(on, 'shop/by-kubectl', 'k')).toBe('from kubectl')
+    const vals = await reader('vals', 'version', file)
+    const ref = `ref+k8s://v1/Secret/shop/by-sdk/k?kubeConfigPath=${file}`
+    expect((await vals?.('get', ref))?.trim()).toBe(vals && 'from the sdk')
   })
 
   test('refuses to write what is not its own, and a namespace that is gone or going', async () => {
@@ -355,11 +358,12 @@ async function kubeconfig(name: string, user: object): Promise<string> {
   return file
 }
 
-/** kubectl as it is on PATH; undefined when there is none. */
-async function kubectlWith(file: string): Promise<((...args: string[]) => Promise<string>) | undefined> {
-  const env = { PATH: process.env.PATH, HOME: folder, KUBECONFIG: file }
-  const run = async (...args: string[]) => (await promisify(execFile)('kubectl', args, { env })).stdout
-  return run('version', '--client').then(
+/** A program on PATH or in the cache folder of servers, which reads this kubeconfig; undefined when there is none. */
+async function reader(program: string, probe: string, file: string): Promise<((...args: string[]) => Promise<string>) | undefined> {
+  const cache = process.env.KEYTURN_SERVERS ?? join(homedir(), '.cache', 'keyturn-servers')
+  const env = { PATH: `${process.env.PATH}:${join(cache, 'readers', 'bin')}`, HOME: folder, KUBECONFIG: file }
+  const run = async (...args: string[]) => (await promisify(execFile)(program, args, { env })).stdout
+  return run(...probe.split(' ')).then(
     () => run,
     () => undefined,
   )

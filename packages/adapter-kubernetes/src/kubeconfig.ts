@@ -126,6 +126,7 @@ function chosenIn({ config, users, folders }: Read, { auth }: Subject): Chosen {
     throw refused('it does not check the server’s certificate', 'replace insecure-skip-tls-verify by certificate-authority')
   const broken = addressRefusal(cluster.server)
   if (broken !== undefined) throw refused(broken, 'correct server in its cluster')
+  if (cluster.proxyUrl && !/^https?:/.test(cluster.proxyUrl)) throw refused('its proxy-url is not one of http', 'give the section proxy')
   const user = config.getUser(entry.user)
   if (user === null && (entry.user ?? '') !== '')
     throw refused(`it has no user ${JSON.stringify(entry.user)}`, 'correct user in its context')
@@ -133,6 +134,8 @@ function chosenIn({ config, users, folders }: Read, { auth }: Subject): Chosen {
   const unread = ['as-groups', 'as-uid', 'as-user-extra', 'auth-provider', 'username', 'password'].filter(name => raw[name] !== undefined)
   if (unread.length > 0)
     throw refused(`its user has ${unread.join(', ')}, which is not supported`, 'use a token, a certificate or an exec plugin')
+  if (user?.impersonateUser && !/^[\x21-\x7e]+$/.test(user.impersonateUser))
+    throw refused('as names nobody that a header can name', 'correct as in its user')
   return { cluster, user, raw, folder: folders.get(entry.user) ?? '' }
 }
 

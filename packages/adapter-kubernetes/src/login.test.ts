@@ -184,6 +184,8 @@ describe('a kubeconfig', () => {
     ['has a password', { user: { username: 'u', password: 'canary' } }, {}, 'username, password'],
     ['logs in by a removed provider', { user: { 'auth-provider': { name: 'gcp' } } }, {}, 'auth-provider'],
     ['stands for groups', { user: { token: 'canary', 'as-groups': ['g'] } }, {}, 'as-groups'],
+    ['stands for no name', { user: { token: 'canary', as: 'a\nb: c' } }, {}, 'as names nobody'],
+    ['goes through socks', { cluster: { 'proxy-url': 'socks5://127.0.0.1:1' } }, {}, 'not one of http'],
     ['has no such context', { user: { token: 'canary' } }, { context: 'prod' }, 'no context "prod"'],
     ['runs a command', { user: { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'aws' } } }, {}, 'runs the command "aws"'],
     [

@@ -2,7 +2,7 @@ import { BrokerError } from '@keyturn/core'
 import type { Place } from './names.ts'
 import { isObject } from './status.ts'
 
-/** A write that an object remembers: whose intent it was, and the version that it made. */
+/** A write that an object remembers: a keyed fingerprint of its intent, and the version that it made. */
 export interface Intent {
   readonly key: string
   readonly version: string
@@ -28,9 +28,9 @@ export interface SecretObject {
 }
 
 const intentsAnnotation = 'keyturn-intents'
-/** Each takes 54 of the 256 KiB that annotations may have. */
+/** Each takes 50 bytes of the 256 KiB that annotations may have. */
 const intentsMax = 32
-const intentText = /^([0-9a-f-]{36})=([0-9a-f]{16})$/
+const intentText = /^([0-9a-f]{32})=([0-9a-f]{16})$/
 
 /** Types whose writing would make or unmake a credential of the cluster itself, or break another tool's own record. */
 const foreignTypes: ReadonlyMap<string, string> = new Map([

@@ -100,8 +100,9 @@ export class Session {
 
   #end(transport: Transport): void {
     this.#ending.add(transport)
-    void transport
-      .close()
+    // a call that has just taken it sends its request within this turn
+    void new Promise(resolve => setImmediate(resolve))
+      .then(() => transport.close())
       .catch(() => undefined)
       .finally(() => this.#ending.delete(transport))
   }

@@ -45,7 +45,7 @@ export function openSecrets(ports: StorePorts): Required<Pick<StoreAdapter, 'rea
 
     async write(path, value, { idempotencyKey, ifMatch, signal }) {
       const place = places.of(path)
-      const intent = { key: idempotencyKey.toLowerCase(), version: versionOf(ports, path, value) }
+      const intent = { key: keyOf(ports, path, idempotencyKey), version: versionOf(ports, path, value) }
       for (let tries = 0; tries < triesMax; tries += 1) {
         const found = await client.find(place, signal).catch(failed({ verb: 'get', ...place }))
         const done = found?.isGoing === false ? found.intents.find(({ key }) => key === intent.key) : undefined
@@ -178,6 +178,11 @@ function etagOf({ uid, resourceVersion }: SecretObject): Etag {
 function versionIn(ports: StorePorts, path: StorePath, found: SecretObject): string | undefined {
   const value = decodeData(found.data)
   return value === undefined ? undefined : versionOf(ports, path, value)
+}
+
+/** What an object remembers of an intent, whatever its key looks like. */
+function keyOf({ etagKey }: StorePorts, path: StorePath, idempotencyKey: string): string {
+  return createHmac('sha256', etagKey).update(`intent\0${path}\0${idempotencyKey}`).digest('hex').slice(0, 32)
 }
 
 /** Keyed: a plain hash of a value would let whoever sees it try passwords against it. */
