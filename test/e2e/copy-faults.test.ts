@@ -146,7 +146,7 @@ test('told to stop, it ends between two secrets, and the next run goes on', asyn
 
 test('nothing is read that cannot be recorded', async () => {
   pair()
-  place.write('in-the-way/file', '')
+  place.write('in-the-way.copy/file', '')
   place.write('keyturn.yaml', `${place.read('keyturn.yaml')}audit: { file: in-the-way }\n`)
   const seen = setting.vault.seen.length
   const refused = await keyturn('copy vault database')

@@ -4,7 +4,6 @@ import process from 'node:process'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { VaultFake } from '../fakes/vault.ts'
 import type { KvTwo } from '../fakes/vault-kv.ts'
-import { verdictOf } from './child.ts'
 import { Place, until } from './harness.ts'
 
 const binary = join(import.meta.dirname, '../../packages/cli/bin/keyturn.mjs')
@@ -73,8 +72,9 @@ test.each([
     const before = writes()
     const third = await keyturn('copy vault vault --to-config next.yaml --versions').ended
     expect([third.code, writes()]).toEqual([0, before])
-    expect(await verdictOf(place, { THE_TOKEN: vault.root })).toBe('ok')
-    const told = [output, second.output, third.output, place.read('data/audit.jsonl')].join('')
+    const chain = await keyturn('audit verify data/audit.copy.jsonl --anchor data/audit.copy.anchor').ended
+    expect([chain.code, chain.output]).toEqual([0, expect.stringMatching(/^ok: /)])
+    const told = [output, second.output, third.output, place.read('data/audit.copy.jsonl')].join('')
     expect(told).toContain('app/s1')
     expect(told).not.toContain('marker-')
   },

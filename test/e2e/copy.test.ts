@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { verify } from '@keyturn/audit'
 import { auditKeys, readConfig } from '@keyturn/broker'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Around } from '../../packages/cli/test/fake-terminal.ts'
+import type { Around, Ran } from '../../packages/cli/test/fake-terminal.ts'
 import type { KvTwo } from '../fakes/vault-kv.ts'
 import { rowsOf, Setting, stepsOf } from './copy-harness.ts'
-import { type Place, start } from './harness.ts'
+import { type Place, type Running, start } from './harness.ts'
 
 let setting: Setting
 let place: Place
@@ -166,7 +166,7 @@ describe('from a file of variables to Vault', () => {
   test('each look at a value and each write is recorded, in a chain that holds', async () => {
     files()
     await keyturn(`${forth} --verify`)
-    const { status, lines } = await audited('audit.jsonl')
+    const { status, lines } = await audited('audit.copy.jsonl')
     expect(status).toBe('ok')
     const of = lines.filter(({ secret }) => secret === 'API_KEY').map(({ action, source, outcome }) => [action, source, outcome])
     expect(of).toContainEqual(['read', 'copy: dotenv', 'allowed'])
@@ -176,7 +176,7 @@ describe('from a file of variables to Vault', () => {
     expect(lines.find(({ action }) => action === 'write')).toMatchObject({ principal: expect.stringMatching(/^cli:/), version: '1' })
   })
 
-  test('beside a running broker it records in a chain of its own; what the broker holds alone is said', async () => {
+  test('beside a running broker it records in its own chain; what the broker holds alone is said', async () => {
     files()
     place.write('keyturn.yaml', `${place.read('keyturn.yaml')}database: {}\n`)
     place.write('next.yaml', vaultSection(`${three}, { path: secret/data/own, key: value, name: own }`))
@@ -194,6 +194,24 @@ describe('from a file of variables to Vault', () => {
       await broker.stop()
     }
   })
+})
+
+test('a broker that starts while secrets are copied is not kept from it; a second copy is told to wait', async () => {
+  place.write('app.env', 'ONE=1\n')
+  place.write('keyturn.yaml', 'dotenv: { file: app.env }\n')
+  place.write('next.yaml', vaultSection('{ path: secret/data/one, key: value, name: ONE }'))
+  const line = 'copy dotenv vault --to-config next.yaml --json'
+  let broker: Promise<Running> | undefined
+  let second: Promise<Ran> | undefined
+  const first = await keyturn(line, {
+    tap: text => {
+      if (!text.includes('"event":"plan"')) return
+      broker = start(place, setting.env)
+      second = keyturn(line)
+    },
+  })
+  await (await broker)?.stop()
+  expect([first.code, (await second)?.code, (await second)?.err]).toEqual([0, 5, expect.stringContaining('another copy is under way')])
 })
 
 test('inside one config, between two stores that both keep a name', async () => {
@@ -267,7 +285,7 @@ test('from the store of one deployment to that of another, each under its own ke
   const around = { env: { THE_TOKEN: setting.vault.root } }
   const copied = await keyturn('copy database database --config old/keyturn.yaml --to-config new/keyturn.yaml --verify', around)
   expect(copied.code, copied.err).toBe(0)
-  expect(copied.err).toMatch(/recorded in .*old\/data\/audit\.jsonl and .*new\/data\/audit\.jsonl/)
+  expect(copied.err).toMatch(/recorded in .*old\/data\/audit\.copy\.jsonl and .*new\/data\/audit\.copy\.jsonl/)
   const moved = await start(place, { ...setting.env, KEYTURN_DATA: join(deployment('new'), 'data') })
   try {
     expect((await moved.ask('GET', '/v1/secrets/app%2Ftext')).body.value).toBe('marker-text')

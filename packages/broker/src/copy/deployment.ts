@@ -29,8 +29,8 @@ interface Setting {
 }
 
 /**
- * Opens keys and audit of a deployment, whether or not its broker runs: a running one holds its ledger and its audit file alone, so that the keys are
- * taken from the copy beside the ledger, and what is recorded goes to a chain of its own beside the broker's. Where no broker ever started, they are made.
+ * Opens keys and audit of a deployment, whether or not its broker runs: a running one holds its ledger alone, so that the keys are
+ * taken from the copy beside the ledger. Where no broker ever started, they are made.
  */
 export async function openDeployment(config: Config, setting: Setting): Promise<Deployment> {
   makePrivateFolder(config.broker.data)
@@ -65,18 +65,19 @@ async function fromLedger(config: Config, { env, clock, random }: Setting): Prom
   }
 }
 
-/** The broker's own chain while it is stopped, else one beside it. `conflict` when another copy holds that. */
+/**
+ * A chain of its own beside the broker's, because a chain has one writer: so a broker that runs is not waited for, and one that starts meanwhile is not
+ * kept from it. `conflict` when another copy holds it.
+ */
 async function openAudit(config: Config, keys: DerivedKeys, clock: Clock): Promise<AuditLog> {
   const { file, anchor } = config.audit
-  const anchored = anchor?.file === undefined ? {} : { anchor: { path: anchor.file, everyMs: anchor.every ?? 60_000 } }
+  const path = besideOf(file)
+  const anchored = anchor?.file === undefined ? {} : { anchor: { path: besideOf(anchor.file), everyMs: anchor.every ?? 60_000 } }
   try {
-    return await AuditLog.open({ path: file, key: keys.audit, clock, ...anchored })
-  } catch (error) {
-    if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
-    return AuditLog.open({ path: besideOf(file), key: keys.audit, clock }).catch(cause => {
-      if (!(cause instanceof BrokerError) || cause.code !== 'conflict') throw cause
-      throw new BrokerError('conflict', `another copy is under way: it holds ${besideOf(file)}`, { hint: 'wait for its end', cause })
-    })
+    return await AuditLog.open({ path, key: keys.audit, clock, ...anchored })
+  } catch (cause) {
+    if (!(cause instanceof BrokerError) || cause.code !== 'conflict') throw cause
+    throw new BrokerError('conflict', `another copy is under way: it holds ${path}`, { hint: 'wait for its end', cause })
   }
 }
 
