@@ -4,6 +4,8 @@
  *   https://cloud.google.com/secret-manager/docs/reference/rpc, https://github.com/external-secrets/external-secrets/issues/4042
  * - etags of versions and secrets, FAILED_PRECONDITION for a stale one, a new one after a change that changes nothing; adding a version leaves the
  *   secret's as it was https://cloud.google.com/secret-manager/docs/etags
+ * - aliases of versions and annotations of secrets, changed by mask and etag https://cloud.google.com/secret-manager/docs/assign-alias-to-secret-version,
+ *   https://cloud.google.com/secret-manager/docs/annotations
  * - checksums: compared when sent, told when read https://cloud.google.com/secret-manager/docs/data-integrity
  * - paging: sorted, stable, 25,000 at most; versions newest first https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/list
  * - limits: 64 KiB, no empty payload, ids of letters, digits, - and _, replication where the secret is not regional
@@ -54,6 +56,7 @@ const permissions: Readonly<Record<string, string>> = {
   CreateSecret: 'secretmanager.secrets.create',
   AddSecretVersion: 'secretmanager.versions.add',
   GetSecret: 'secretmanager.secrets.get',
+  UpdateSecret: 'secretmanager.secrets.update',
   DeleteSecret: 'secretmanager.secrets.delete',
   ListSecretVersions: 'secretmanager.versions.list',
   GetSecretVersion: 'secretmanager.versions.get',
@@ -66,6 +69,7 @@ const permissions: Readonly<Record<string, string>> = {
 const writes = new Set([
   'CreateSecret',
   'AddSecretVersion',
+  'UpdateSecret',
   'DeleteSecret',
   'DisableSecretVersion',
   'EnableSecretVersion',
@@ -88,6 +92,7 @@ export class GcpSecretManagerFake {
   readonly #sockets = new Map<string, Socket>()
   readonly #projects = new Map<string, SecretsFake>()
   readonly #knobs: { readonly fits: RegExp; readonly knob: Knob; left: number }[] = []
+  readonly #events: { readonly fits: RegExp; readonly happen: () => void; left: number }[] = []
   readonly #now: () => Date
   connections = 0
 
@@ -149,6 +154,11 @@ export class GcpSecretManagerFake {
     this.#knobs.push({ fits, knob, left: times })
   }
 
+  /** Lets something happen at the service just before such a call is answered. */
+  before(fits: RegExp, happen: () => void, times = 1): void {
+    this.#events.push({ fits, happen, left: times })
+  }
+
   /** Cuts every connection. */
   hangUp(): void {
     for (const socket of this.#sockets.values()) socket.destroy()
@@ -171,6 +181,13 @@ export class GcpSecretManagerFake {
       DisableSecretVersion: ({ name, etag }) => this.#at(name, (secrets, id, which) => secrets.change(id, which, String(etag), 'DISABLED')),
       DestroySecretVersion: ({ name, etag }) =>
         this.#at(name, (secrets, id, which) => secrets.change(id, which, String(etag), 'DESTROYED')),
+      GetSecret: ({ name }) => this.#at(name, (secrets, id) => secrets.getSecret(id)),
+      UpdateSecret: ({ secret, updateMask }) => {
+        const changed = secret as { name: string; etag?: string; annotations?: Record<string, string> }
+        return this.#at(changed.name, (secrets, id) =>
+          secrets.update(id, changed, (updateMask as { paths?: string[] } | null)?.paths ?? []),
+        )
+      },
       DeleteSecret: ({ name, etag }) => this.#at(name, (secrets, id) => secrets.delete(id, String(etag))),
       ListSecrets: ({ parent, pageSize, pageToken }) => this.#parent(parent).list(Number(pageSize), String(pageToken)),
       ListSecretVersions: ({ parent, pageSize, pageToken }) =>
@@ -194,7 +211,8 @@ export class GcpSecretManagerFake {
   ): Promise<void> {
     this.inFlight += 1
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight)
-    const name = String(call.request.name || call.request.parent || call.request.resource)
+    const { name: own, parent, resource, secret } = call.request
+    const name = String(own || parent || resource || (secret as Request | null)?.name)
     this.#note(method, name, call)
     try {
       const account = this.#accountOf(call)
@@ -208,6 +226,11 @@ export class GcpSecretManagerFake {
         throw new GrpcStatus(7, `Permission '${permission}' denied for resource '${name}' (or it may not exist).`)
       }
       if (knob?.do === 'slow') await new Promise(resolve => setTimeout(resolve, knob.ms))
+      for (const event of this.#events) {
+        if (event.left <= 0 || !event.fits.test(method)) continue
+        event.left -= 1
+        event.happen()
+      }
       const made = answer(call.request, account)
       if (knob?.do === 'cut') return this.#cut(call)
       callback(null, knob?.do === 'alter' ? knob.answer(made as Record<string, unknown>) : made)

@@ -31,6 +31,8 @@ interface Secret {
   readonly versions: Version[]
   etag: string
   destroyTtlMs: number | undefined
+  aliases: Readonly<Record<string, string>>
+  annotations: Readonly<Record<string, string>>
 }
 
 const idForm = /^[\w-]{1,255}$/
@@ -60,7 +62,16 @@ export class SecretsFake {
     if (this.isRegional && replication !== null && replication !== undefined)
       throw new GrpcStatus(3, 'A regional secret takes no replication.')
     if (this.#secrets.has(id)) throw new GrpcStatus(6, `Secret [${this.name}/secrets/${id}] already exists.`)
-    const secret: Secret = { id, replication, createTime: this.#now(), versions: [], etag: newEtag(), destroyTtlMs: undefined }
+    const secret: Secret = {
+      id,
+      replication,
+      createTime: this.#now(),
+      versions: [],
+      etag: newEtag(),
+      destroyTtlMs: undefined,
+      aliases: {},
+      annotations: {},
+    }
     this.#secrets.set(id, secret)
     return this.#secretOf(secret)
   }
@@ -104,7 +115,7 @@ export class SecretsFake {
     // the name that floats stands for no version that could be changed
     if (which === 'latest') throw new GrpcStatus(3, 'An alias is not allowed here.')
     const { secret, version } = this.#version(id, which)
-    if (etag !== '' && etag !== version.etag) throw new GrpcStatus(9, 'The etag provided does not match the current etag of the resource.')
+    if (etag !== '' && etag !== version.etag) throw staleEtag()
     if (version.state === 'DESTROYED') throw this.#inState(secret, version)
     if (to === 'DESTROYED' && secret.destroyTtlMs !== undefined) {
       version.state = 'DISABLED'
@@ -121,9 +132,41 @@ export class SecretsFake {
     return this.#versionOf(secret, version)
   }
 
+  getSecret(id: string): object {
+    return this.#secretOf(this.#found(id))
+  }
+
+  update(
+    id: string,
+    { etag, versionAliases, annotations }: { etag?: string; versionAliases?: Record<string, string>; annotations?: Record<string, string> },
+    paths: readonly string[],
+  ): object {
+    const secret = this.#found(id)
+    if (paths.length === 0) throw new GrpcStatus(3, 'Field [update_mask] is required.')
+    if (etag !== undefined && etag !== '' && etag !== secret.etag) throw staleEtag()
+    if (paths.includes('version_aliases')) {
+      for (const [alias, number] of Object.entries(versionAliases ?? {})) {
+        if (!/^[a-zA-Z][\w-]{0,62}$/.test(alias) || alias === 'latest') throw new GrpcStatus(3, `The alias ${alias} has a wrong form.`)
+        if (!secret.versions.some(version => String(version.number) === String(number)))
+          throw new GrpcStatus(3, `The alias ${alias} names no version.`)
+      }
+      secret.aliases = { ...versionAliases }
+    }
+    if (paths.includes('annotations')) {
+      const bytes = Object.entries(annotations ?? {}).reduce(
+        (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value),
+        0,
+      )
+      if (bytes >= 16_384) throw new GrpcStatus(3, 'The annotations are larger than 16 KiB.')
+      secret.annotations = { ...annotations }
+    }
+    secret.etag = newEtag()
+    return this.#secretOf(secret)
+  }
+
   delete(id: string, etag: string): object {
     const secret = this.#found(id)
-    if (etag !== '' && etag !== secret.etag) throw new GrpcStatus(9, 'The etag provided does not match the current etag of the resource.')
+    if (etag !== '' && etag !== secret.etag) throw staleEtag()
     this.#secrets.delete(id)
     return {}
   }
@@ -162,6 +205,13 @@ export class SecretsFake {
     this.add(id, { data: Buffer.from(data) })
   }
 
+  /** As `put`, and lets an alias name it, as another client would. */
+  putAs(alias: string, id: string, data: string | Uint8Array): void {
+    this.put(id, data)
+    const secret = this.#found(id)
+    this.update(id, { versionAliases: { ...secret.aliases, [alias]: String(secret.versions.at(-1)?.number) } }, ['version_aliases'])
+  }
+
   #found(id: string): Secret {
     const secret = this.#secrets.get(id)
     if (secret === undefined) throw new GrpcStatus(5, `Secret [${this.name}/secrets/${id}] not found.`)
@@ -175,7 +225,7 @@ export class SecretsFake {
     const version =
       which === 'latest'
         ? secret.versions.at(-1 - Math.min(this.latestIsBehind, Math.max(0, secret.versions.length - 1)))
-        : secret.versions.find(each => String(each.number) === which)
+        : secret.versions.find(each => String(each.number) === (secret.aliases[which] ?? which))
     if (version !== undefined) return { secret, version }
     throw which === 'latest' ? none() : new GrpcStatus(5, `Secret Version [${this.name}/secrets/${id}/versions/${which}] not found.`)
   }
@@ -188,8 +238,15 @@ export class SecretsFake {
     return `${this.name}/secrets/${secret.id}/versions/${version.number}`
   }
 
-  #secretOf({ id, createTime, etag, replication }: Secret): object {
-    return { name: `${this.name}/secrets/${id}`, createTime: timestamp(createTime), etag, replication }
+  #secretOf({ id, createTime, etag, replication, aliases, annotations }: Secret): object {
+    return {
+      name: `${this.name}/secrets/${id}`,
+      createTime: timestamp(createTime),
+      etag,
+      replication,
+      versionAliases: aliases,
+      annotations,
+    }
   }
 
   #versionOf(secret: Secret, version: Version): object {
@@ -216,6 +273,10 @@ function paged(all: readonly string[], pageSize: number, pageToken: string): { i
   const items = all.slice(from, from + size)
   const nextPageToken = from + size < all.length ? Buffer.from(items.at(-1) ?? '').toString('base64url') : ''
   return { items, nextPageToken }
+}
+
+function staleEtag(): GrpcStatus {
+  return new GrpcStatus(9, 'The etag provided does not match the current etag of the resource.')
 }
 
 /** Etags are quoted texts that mean nothing. */

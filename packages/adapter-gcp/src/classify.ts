@@ -24,6 +24,7 @@ export const status = {
   alreadyExists: 6,
   permissionDenied: 7,
   failedPrecondition: 9,
+  aborted: 10,
   unimplemented: 12,
   unauthenticated: 16,
 } as const

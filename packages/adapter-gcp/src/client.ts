@@ -2,7 +2,7 @@ import { SecretManagerServiceClient } from '@google-cloud/secret-manager'
 import { credentials } from '@grpc/grpc-js'
 import { BrokerError } from '@keyturn/core'
 import { GoogleAuth, PassThroughClient } from 'google-auth-library'
-import { hasStatus, status } from './classify.ts'
+import { classify, hasStatus, status } from './classify.ts'
 import { InFlight } from './in-flight.ts'
 import type { Target } from './options.ts'
 import type { Grant, Tokens } from './tokens.ts'
@@ -23,13 +23,24 @@ export interface RawVersion {
   readonly scheduledDestroyTime?: Timestamp | null
 }
 
+/** What the service says of a secret. */
+export interface RawSecret {
+  readonly name?: string | null
+  readonly etag?: string | null
+  /** Numbers are 64-bit ones of the protocol, which come as texts. */
+  readonly versionAliases?: Readonly<Record<string, number | string | { toString(): string }>> | null
+  readonly annotations?: Readonly<Record<string, string>> | null
+}
+
 /** The calls that we use, by their names at the service. */
 interface Calls {
   accessSecretVersion: { readonly request: { name: string }; readonly answer: { name?: string | null; payload?: Payload | null } }
   getSecretVersion: { readonly request: { name: string }; readonly answer: RawVersion }
   addSecretVersion: { readonly request: { parent: string; payload: Payload }; readonly answer: RawVersion }
   createSecret: { readonly request: { parent: string; secretId: string; secret: object }; readonly answer: { name?: string | null } }
-  deleteSecret: { readonly request: { name: string }; readonly answer: object }
+  getSecret: { readonly request: { name: string }; readonly answer: RawSecret }
+  updateSecret: { readonly request: { secret: RawSecret; updateMask: { paths: string[] } }; readonly answer: RawSecret }
+  deleteSecret: { readonly request: { name: string; etag: string }; readonly answer: object }
   listSecrets: {
     readonly request: Page
     readonly answer: { secrets?: readonly { name?: string | null }[] | null; nextPageToken?: string | null }
@@ -144,15 +155,23 @@ export class Client {
       return (name.startsWith('list') ? raw : answer) as Calls[Name]['answer']
     } catch (error) {
       signal.throwIfAborted()
-      throw error
+      // a question leaves nothing behind, also where it is one step of a write
+      if (!questions.test(name) || classify(error).code !== 'outcome_unknown') throw error
+      throw new BrokerError('unavailable', `gcp: no answer to ${name}`, { cause: error })
     }
   }
 }
 
+const questions = /^(?:access|get|list|test)/
+
 /** By which the service finds the place of a request. https://google.aip.dev/client-libraries/4222 */
 function routeOf(request: object): string {
-  const key = ['name', 'parent', 'resource'].find(each => each in request) ?? ''
-  return `${key}=${encodeURIComponent(String((request as Record<string, unknown>)[key]))}`
+  const members: Readonly<Record<string, unknown>> = {
+    ...request,
+    'secret.name': 'secret' in request && (request.secret as RawSecret).name,
+  }
+  const key = ['name', 'parent', 'resource', 'secret.name'].find(each => each in members) ?? ''
+  return `${key}=${encodeURIComponent(String(members[key]))}`
 }
 
 function headersOf(grant: Grant | undefined): Readonly<Record<string, string>> {

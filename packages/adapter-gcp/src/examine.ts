@@ -7,6 +7,8 @@ import type { Tokens } from './tokens.ts'
 interface Subject {
   readonly calls: SecretCalls
   readonly home: Home
+  /** What the current version is called. */
+  readonly which: string
   /** Undefined where nobody logs in. */
   readonly tokens: Tokens | undefined
   readonly login: string | undefined
@@ -29,7 +31,7 @@ export function examiner(subject: Subject): StoreAdapter['examine'] {
     }
     const login = await look(examiningGcp, signal, 'login', () => loginFinding(subject, name, signal))
     if (name === undefined || !login.ok) return [login]
-    const place = await look(examiningGcp, signal, `path ${path}`, () => placeFinding(subject.calls, name, signal))
+    const place = await look(examiningGcp, signal, `path ${path}`, () => placeFinding(subject, name, signal))
     // an absent secret has no rights to ask for: the answer is empty then
     if (!place.ok) return [login, place]
     return [login, place, await look(examiningGcp, signal, `rights to ${path}`, () => rightsFinding(subject.calls, name, signal))]
@@ -54,22 +56,27 @@ async function loginFinding(
   return { ok: true, detail: as }
 }
 
-async function placeFinding(calls: SecretCalls, name: string, signal: AbortSignal): Promise<Omit<Finding, 'what'>> {
+async function placeFinding({ calls, which }: Subject, name: string, signal: AbortSignal): Promise<Omit<Finding, 'what'>> {
   try {
-    const { number, gone } = await calls.version(name, 'latest', signal)
+    const { number, gone } = await calls.version(name, which, signal)
     if (gone === undefined) return { ok: true, detail: `version ${number}` }
     return {
       ok: false,
-      detail: `its newest version, ${number}, is ${gone}`,
+      detail: `its current version, ${number}, is ${gone}`,
       hint: 'write a new version',
       code: gone === 'disabled' ? 'precondition_failed' : 'not_found',
     }
   } catch (error) {
     if (hasStatus(error, status.notFound)) {
-      return { ok: false, detail: 'it is absent, or has no version', hint: 'write the secret, or correct the path', code: 'not_found' }
+      return {
+        ok: false,
+        detail: `it is absent, or has no version${which === 'latest' ? '' : ` called ${which}`}`,
+        hint: 'write the secret, or correct the path',
+        code: 'not_found',
+      }
     }
     if (!hasStatus(error, status.permissionDenied)) throw error
-    const { number } = await calls.access(name, 'latest', signal)
+    const { number } = await calls.access(name, which, signal)
     return { ok: true, detail: `version ${number}; without ${toTell} the time of a version is that of the answer` }
   }
 }

@@ -66,6 +66,12 @@ export const options = z
     endpoint: endpoint.optional(),
     /** Where the values of secrets that a write creates are kept: left out, where Google chooses; else in these locations alone. */
     replication: z.strictObject({ locations: z.array(z.string().regex(locationForm)).min(1).max(64) }).optional(),
+    /** The version alias that names the current version of every secret here. Left out: the newest version is current. */
+    alias: z
+      .string()
+      .regex(/^[a-zA-Z][\w-]{0,62}$/, 'an alias begins with a letter and has letters, digits, - and _, at most 63')
+      .refine(text => text !== 'latest' && text !== 'NEW', 'latest and NEW are Google’s own')
+      .optional(),
     /** Left out: application default credentials. */
     auth: auth.optional(),
     /** How many secrets a list asks for at once. */

@@ -47,11 +47,11 @@ export class SecretCalls {
     }
   }
 
-  async access(name: string, version: number | 'latest', signal: AbortSignal): Promise<Accessed> {
+  async access(name: string, version: number | string, signal: AbortSignal): Promise<Accessed> {
     try {
       const answer = await this.client.call('accessSecretVersion', { name: `${name}/versions/${version}` }, signal)
       const number = numberIn(answer.name)
-      if (version !== 'latest' && number !== version)
+      if (typeof version === 'number' && number !== version)
         throw new BrokerError('corrupt', `gcp: ${name} answered with another version than ${version}`)
       const value = decodePayload(answer.payload, `version ${number} of ${name}`)
       return { number, value, sum: sumOf(answer.payload) }
@@ -78,7 +78,7 @@ export class SecretCalls {
     }
   }
 
-  async version(name: string, version: number | 'latest', signal: AbortSignal): Promise<Known> {
+  async version(name: string, version: number | string, signal: AbortSignal): Promise<Known> {
     return knownOf(await this.client.call('getSecretVersion', { name: `${name}/versions/${version}` }, signal))
   }
 
@@ -122,8 +122,9 @@ export class SecretCalls {
     return known
   }
 
-  async delete(name: string, signal: AbortSignal): Promise<void> {
-    await this.client.call('deleteSecret', { name }, signal)
+  /** `etag` is the secret's, or empty. */
+  async delete(name: string, signal: AbortSignal, etag = ''): Promise<void> {
+    await this.client.call('deleteSecret', { name, etag }, signal)
     this.#memory.forget(name)
   }
 
@@ -166,9 +167,9 @@ function sumOf(payload: Payload | null | undefined): number {
 }
 
 /** A version whose value is not given out: the service says so in words alone. */
-function withheld(name: string, version: number | 'latest', cause: Error): BrokerError {
+function withheld(name: string, version: number | string, cause: Error): BrokerError {
   const which = version === 'latest' ? `the newest version of ${name}` : `version ${version} of ${name}`
-  const hint = version === 'latest' ? 'write a new version' : 'take another version'
+  const hint = typeof version === 'string' ? 'write a new version' : 'take another version'
   if (/destroyed/i.test(cause.message)) {
     return new BrokerError('not_found', `gcp: ${which} is destroyed`, { hint, cause, detail: { reason: 'destroyed' } })
   }

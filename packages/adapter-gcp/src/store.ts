@@ -1,4 +1,6 @@
 import { BrokerError, type OpenContext, type SecretVersion, type StoreAdapter } from '@keyturn/core'
+import { AliasedCalls } from './aliased-calls.ts'
+import { aliasedMembers } from './aliased-members.ts'
 import { classify } from './classify.ts'
 import { Client } from './client.ts'
 import { credentialOf, type Environment } from './credential.ts'
@@ -9,14 +11,14 @@ import { following, SecretCalls } from './secret-calls.ts'
 import { Tokens } from './tokens.ts'
 import { encodePayload, refusal, valueBytesMax } from './values.ts'
 import { infoOf, numberOf } from './version.ts'
-import { versionMembers } from './version-calls.ts'
+import { type IsCurrent, versionMembers } from './version-calls.ts'
 
 /** The longest wait for one answer, should nobody set a deadline; a `Store` has its own, shorter or longer. */
 const answerMs = 60_000
 
 /** Opens a section of kind `gcp`. Nothing is sent before the first call. `env` is where the project and the application default credentials are looked for. */
 export async function open(options: GcpOptions, context: OpenContext, { env }: { readonly env: Environment }): Promise<StoreAdapter> {
-  const { ca, proxy, maxInFlight, location, pageSize } = options
+  const { ca, proxy, maxInFlight, location, pageSize, alias } = options
   const home = { project: options.project ?? env.GOOGLE_CLOUD_PROJECT ?? env.GCLOUD_PROJECT, location }
   const target = targetOf(options.endpoint ?? '') ?? { host: hostOf(location), port: 443, plain: false }
   const credential = target.plain ? undefined : credentialOf(options.auth, { env, ca, proxy, now: () => context.clock.now() })
@@ -24,15 +26,18 @@ export async function open(options: GcpOptions, context: OpenContext, { env }: {
   const client = new Client({ target, ca, proxy, maxInFlight, answerMs, tokens })
   const calls = new SecretCalls(client, () => context.clock.now(), replicationOf(options))
   const named = (path: string) => secretName(placeOf(path, home))
+  const own = alias === undefined ? undefined : new AliasedCalls(calls, alias)
+  const isCurrent: IsCurrent = async (name, number, signal) =>
+    own === undefined ? number >= (await calls.newest(name, signal)) : number === (await own.find(name, signal))?.current
   let closed: Promise<void> | undefined
   return {
     kind: 'gcp',
-    guarantees: { cas: false, idempotent: false, valueBytesMax },
-    ...basics(calls, { home, pageSize }),
-    ...versionMembers(calls, named),
-    delete: (path, { signal }) => calls.delete(named(path), signal),
+    guarantees: { cas: alias !== undefined, idempotent: alias !== undefined, valueBytesMax },
+    list: lister(calls, { home, pageSize }),
+    ...(own === undefined ? newestMembers(calls, home) : aliasedMembers(own, home)),
+    ...versionMembers(calls, named, isCurrent),
     refuses: refusal,
-    examine: examiner({ calls, tokens, home, login: credential?.title }),
+    examine: examiner({ calls, tokens, home, which: alias ?? 'latest', login: credential?.title }),
     classify,
     close() {
       closed ??= client.close()
@@ -41,10 +46,11 @@ export async function open(options: GcpOptions, context: OpenContext, { env }: {
   }
 }
 
-function basics(
+/** Secrets whose current version is the newest. */
+function newestMembers(
   calls: SecretCalls,
-  { home, pageSize }: { readonly home: Home; readonly pageSize: number },
-): Pick<StoreAdapter, 'read' | 'write' | 'list'> {
+  home: Home,
+): Pick<StoreAdapter, 'read' | 'write'> & Required<Pick<StoreAdapter, 'versions' | 'delete'>> {
   return {
     async read(path, { version, signal }): Promise<SecretVersion> {
       const name = secretName(placeOf(path, home))
@@ -65,22 +71,33 @@ function basics(
       return infoOf(known, known.number)
     },
 
-    async *list(prefix, { signal }) {
+    async *versions(path, { signal }) {
       signal.throwIfAborted()
-      const parent = folderOf(prefix, home)
-      const seen = new Set<string>()
-      for (let pageToken = ''; ; ) {
-        const page = await calls.client.call('listSecrets', { parent, pageSize, pageToken }, signal)
-        for (const { name } of page.secrets ?? []) {
-          const path = pathOf(name ?? '', prefix)
-          if (!path.startsWith(prefix) || seen.has(path)) continue
-          seen.add(path)
-          yield path
-        }
-        if (!page.nextPageToken) return
-        pageToken = following(pageToken, page.nextPageToken)
-      }
+      const all = await calls.versions(secretName(placeOf(path, home)), signal)
+      for (const each of all) yield infoOf(each, all[0]?.number ?? 0)
     },
+
+    delete: (path, { signal }) => calls.delete(secretName(placeOf(path, home)), signal),
+  }
+}
+
+/** Page by page, when its turn comes. */
+function lister(calls: SecretCalls, { home, pageSize }: { readonly home: Home; readonly pageSize: number }): StoreAdapter['list'] {
+  return async function* (prefix, { signal }) {
+    signal.throwIfAborted()
+    const parent = folderOf(prefix, home)
+    const seen = new Set<string>()
+    for (let pageToken = ''; ; ) {
+      const page = await calls.client.call('listSecrets', { parent, pageSize, pageToken }, signal)
+      for (const { name } of page.secrets ?? []) {
+        const path = pathOf(name ?? '', prefix)
+        if (!path.startsWith(prefix) || seen.has(path)) continue
+        seen.add(path)
+        yield path
+      }
+      if (!page.nextPageToken) return
+      pageToken = following(pageToken, page.nextPageToken)
+    }
   }
 }
 

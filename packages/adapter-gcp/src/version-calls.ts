@@ -1,23 +1,28 @@
 import { BrokerError, type StoreAdapter, type VersionId } from '@keyturn/core'
 import { hasStatus, status } from './classify.ts'
 import type { SecretCalls } from './secret-calls.ts'
-import { infoOf, type Known, numberOf } from './version.ts'
+import { type Known, numberOf } from './version.ts'
+
+/** Whether a version that is there is the one that readers get. */
+export type IsCurrent = (name: string, number: number, signal: AbortSignal) => Promise<boolean>
 
 /** What can be done to one version, each with its etag, so that a change by somebody else in between is a conflict. */
 export function versionMembers(
   calls: SecretCalls,
   named: (path: string) => string,
-): Required<Pick<StoreAdapter, 'versions' | 'disable' | 'enable' | 'destroy'>> {
+  isCurrent: IsCurrent,
+): Required<Pick<StoreAdapter, 'disable' | 'enable' | 'destroy'>> {
+  const notCurrent = async (name: string, version: VersionId, signal: AbortSignal): Promise<Known> => {
+    const found = await present(calls, name, version, signal)
+    if (!(await isCurrent(name, found.number, signal))) return found
+    throw new BrokerError('precondition_failed', `gcp: version ${version} of ${name} is the current one`, {
+      hint: 'write a new version first',
+    })
+  }
   return {
-    async *versions(path, { signal }) {
-      signal.throwIfAborted()
-      const all = await calls.versions(named(path), signal)
-      for (const each of all) yield infoOf(each, all[0]?.number ?? 0)
-    },
-
     async disable(path, version, { signal }) {
       const name = named(path)
-      const found = await notCurrent(calls, name, version, signal)
+      const found = await notCurrent(name, version, signal)
       if (found.gone === undefined) await act(calls, 'disableSecretVersion', { name, found }, signal)
     },
 
@@ -34,7 +39,7 @@ export function versionMembers(
 
     async destroy(path, version, { signal }) {
       const name = named(path)
-      const found = await notCurrent(calls, name, version, signal)
+      const found = await notCurrent(name, version, signal)
       if (found.gone !== 'destroyed') await act(calls, 'destroySecretVersion', { name, found }, signal)
     },
   }
@@ -72,11 +77,4 @@ async function present(calls: SecretCalls, name: string, version: VersionId, sig
   const number = numberOf(version)
   if (number === 0) throw new BrokerError('not_found', `gcp: ${name} has no version ${version}`)
   return calls.version(name, number, signal)
-}
-
-/** A version that may be withheld or ended: it is there and not the newest, and since numbers only grow it never will be. */
-async function notCurrent(calls: SecretCalls, name: string, version: VersionId, signal: AbortSignal): Promise<Known> {
-  const found = await present(calls, name, version, signal)
-  if (found.number < (await calls.newest(name, signal))) return found
-  throw new BrokerError('precondition_failed', `gcp: version ${version} of ${name} is the newest`, { hint: 'write a new version first' })
 }
