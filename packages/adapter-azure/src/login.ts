@@ -8,8 +8,8 @@ const quietMs = 1_000
 const quietMsMax = 15_000
 /** Between two new logins that a refusal of the vault asked for. */
 const forcedEveryMs = 10_000
-/** How long before its end a token is replaced, at most; a short one after two thirds of its life. */
-const earlyMs = 300_000
+/** How long before its end a token is replaced, at most; a short one after two thirds of its life. The SDK gives another one in the last five minutes only. */
+const earlyMs = 290_000
 
 export interface LoginPorts {
   readonly credential: Credential
@@ -53,8 +53,8 @@ export class Login implements TokenCredential {
     const now = this.#now()
     const held = this.#held
     const isOurs = held !== undefined && held.key === key && now < held.endsAt
-    // the one who asks first for a fresh one does not wait for it; a failure is tried again by a later call, and at the latest when the token ends
-    if (isOurs && now >= held.refreshAt) void this.#acquire(key, scopes, asked).catch(() => undefined)
+    // whoever asks first for a fresh one does not wait for it; a failure is tried again by a later call, and at the latest when the token ends
+    if (isOurs && now >= held.refreshAt) void this.#acquire(key, scopes, asked).catch(() => this.#later(held))
     const { token } = isOurs ? held : await waited(this.#acquire(key, scopes, asked), abortSignal)
     // ended already: so the vault's client keeps none, and asks here each time
     return { token, expiresOnTimestamp: 0 }
@@ -101,7 +101,12 @@ export class Login implements TokenCredential {
   #hold(key: string, { token, expiresOnTimestamp: endsAt, refreshAfterTimestamp: early }: AccessToken): Held {
     const now = this.#now()
     const refreshAt = Math.min(early ?? Number.POSITIVE_INFINITY, Math.max(endsAt - earlyMs, now + ((endsAt - now) * 2) / 3))
-    return { key, token, refreshAt, endsAt }
+    // the SDK may give the same one again while it fetches another
+    return { key, token, endsAt, refreshAt: token === this.#held?.token ? Math.max(refreshAt, now + quietMs) : refreshAt }
+  }
+
+  #later(held: Held): void {
+    if (this.#held === held) this.#held = { ...held, refreshAt: this.#now() + quietMs }
   }
 
   #failed(cause: unknown, hasAsked: boolean): BrokerError {
