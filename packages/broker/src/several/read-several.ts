@@ -60,10 +60,11 @@ async function readFirst(broker: Broker, entry: Entry, id: SecretId, before: Not
 
 /** What was seen to be gone is not to come back from another store. */
 async function noteAbsence(broker: Broker, id: SecretId, before: Noted | null): Promise<void> {
-  if (before === null || before.floor.gone !== null || before.floor.fingerprint === null) return
-  if (before.floor.promotion !== promotionOf(await broker.journal.versions(id))) return
+  const promotion = promotionOf(await broker.journal.versions(id))
+  if (before !== null && (before.floor.gone !== null || before.floor.promotion !== promotion)) return
   const notedAt = (await broker.ledger.now()).toISOString()
-  await broker.floors.put(id, { ...before.floor, gone: {}, notedAt }, before)
+  const nothing = { fingerprint: null, version: null, createdAt: null, promotion, stores: {} }
+  await broker.floors.put(id, { ...(before?.floor ?? nothing), gone: {}, notedAt }, before)
 }
 
 /**
