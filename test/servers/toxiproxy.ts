@@ -41,7 +41,7 @@ export interface Passage {
 /** A toxiproxy of our own: it listens on the loopback alone. */
 export interface Toxiproxy {
   readonly version: string
-  passage(name: string, port: number): Promise<Passage>
+  passage(port: number): Promise<Passage>
   stop(): Promise<void>
 }
 
@@ -75,7 +75,7 @@ export async function startToxiproxy(binary: string): Promise<Toxiproxy> {
   }
   return {
     version: /^\d/.test(answer.version) ? answer.version : await builtVersion(binary, 'github.com/Shopify/toxiproxy/v2'),
-    passage: (name, to) => passage(api, name, to),
+    passage: to => passage(api, to),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
@@ -87,7 +87,8 @@ export async function startToxiproxy(binary: string): Promise<Toxiproxy> {
   }
 }
 
-async function passage(api: (method: string, path: string, body?: object) => Promise<unknown>, name: string, to: number): Promise<Passage> {
+async function passage(api: (method: string, path: string, body?: object) => Promise<unknown>, to: number): Promise<Passage> {
+  const name = crypto.randomUUID()
   const made = await api('POST', 'proxies', { name, listen: `${host}:0`, upstream: `${host}:${to}` })
   // what its API gives
   const port = Number((made as { listen: string }).listen.split(':').at(-1))

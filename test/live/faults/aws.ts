@@ -1,9 +1,10 @@
 import { open, options } from '@keyturn/adapter-aws'
 import { AwsSecretsManagerFake } from '../../fakes/aws-secrets-manager.ts'
 import { testCertificates } from '../../fakes/tls/certificates.ts'
+import { findMoto, motoName, startMoto } from '../../servers/moto.ts'
 import { context, ofText, type Subject } from './subject.ts'
 
-/** Our own fake over TLS: what third parties have speaks plain HTTP. */
+/** Our own fake over TLS, which what third parties have does not speak. */
 export const aws: Subject = {
   kind: 'aws',
   speaks: 'http',
@@ -20,6 +21,26 @@ export const aws: Subject = {
       open: port => open(options.parse({ region: fake.region, endpoint: `https://127.0.0.1:${port}`, ca, auth }), context, { env: {} }),
       ...ofText('faults/'),
       stop: () => fake.close(),
+    }
+  },
+}
+
+/** In plain HTTP, and nobody checks who asks. */
+export const moto: Subject = {
+  kind: 'aws',
+  speaks: 'http',
+  writesAtOnce: true,
+  async start() {
+    const binary = await findMoto()
+    if (binary === undefined) return { absent: 'moto is not in the cache folder of servers' }
+    const { url, stop } = await startMoto(binary)
+    const auth = { method: 'static', accessKeyId: 'AKIALIVETESTS0000000', secretAccessKey: 'live-tests' }
+    return {
+      server: motoName,
+      port: Number(new URL(url).port),
+      open: port => open(options.parse({ region: 'us-east-1', endpoint: `http://127.0.0.1:${port}`, auth }), context, { env: {} }),
+      ...ofText('faults/'),
+      stop,
     }
   },
 }

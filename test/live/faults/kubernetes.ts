@@ -1,25 +1,48 @@
 import { open, options } from '@keyturn/adapter-kubernetes'
 import { KubernetesFake } from '../../fakes/kubernetes.ts'
 import { testCertificates } from '../../fakes/tls/certificates.ts'
+import { findKubernetes, startKubernetes } from '../../servers/kubernetes.ts'
 import { context, ofFields, type Subject } from './subject.ts'
 
-/** Our own fake: an API server's certificate would be trusted in front of any port, and its key is not ours to show. */
+const namespace = 'faults'
+
+/** What the two servers differ in. */
+interface Server {
+  readonly server: string
+  readonly url: string
+  readonly token: string
+  stop(): Promise<void>
+}
+
+/** A real API server where there is one, else our own fake; both have a certificate of the same authority. */
 export const kubernetes: Subject = {
   kind: 'kubernetes',
   speaks: 'http',
   writesAtOnce: false,
   async start() {
-    const fake = await KubernetesFake.start()
-    fake.secrets.namespaces.add('faults')
-    const auth = { method: 'token', token: fake.admin }
+    const binaries = await findKubernetes()
+    const { server, url, token, stop } = binaries === undefined ? await ownFake() : await realServer(binaries)
+    const auth = { method: 'token', token }
     const { ca } = testCertificates
     return {
-      server: 'our own fake',
-      port: Number(new URL(fake.url).port),
+      server,
+      port: Number(new URL(url).port),
       tls: { own: testCertificates.server, impostor: testCertificates.client },
       open: port => open(options.parse({ address: `https://127.0.0.1:${port}`, ca, auth }), context, { env: {} }),
-      ...ofFields('faults/'),
-      stop: () => fake.close(),
+      ...ofFields(`${namespace}/`),
+      stop,
     }
   },
+}
+
+async function realServer(binaries: Parameters<typeof startKubernetes>[0]): Promise<Server> {
+  const cluster = await startKubernetes(binaries)
+  await cluster.must('POST', '/api/v1/namespaces', { metadata: { name: namespace } })
+  return { server: `kubernetes ${cluster.version}`, url: cluster.url, token: cluster.adminToken, stop: cluster.stop }
+}
+
+async function ownFake(): Promise<Server> {
+  const fake = await KubernetesFake.start()
+  fake.secrets.namespaces.add(namespace)
+  return { server: 'our own fake', url: fake.url, token: fake.admin, stop: () => fake.close() }
 }
