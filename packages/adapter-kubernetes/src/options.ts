@@ -58,9 +58,10 @@ export const options = z
     /** What the section serves. */
     secrets: z
       .array(
-        z
-          .looseObject({ path: z.string().optional(), under: z.string().optional() })
-          .refine(entry => entryRefusal(entry) === undefined, { error: issue => entryRefusal(issue.input as object) ?? 'no entry' }),
+        z.looseObject({ path: z.string().optional(), under: z.string().optional() }).superRefine((entry, context) => {
+          const why = entryRefusal(entry)
+          if (why !== undefined) context.addIssue({ code: 'custom', path: [entry.path === undefined ? 'under' : 'path'], message: why })
+        }),
       )
       .optional(),
   })
