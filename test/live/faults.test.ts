@@ -5,20 +5,21 @@ import { findToxiproxy, type Passage, startToxiproxy, type Toxiproxy } from '../
 import { aws, moto } from './faults/aws.ts'
 import { azure } from './faults/azure.ts'
 import { deadlineMs, type Fault, faults, type Scene, valueBytes } from './faults/fault.ts'
-import { gcp } from './faults/gcp.ts'
+import { gcp, gcpGiven } from './faults/gcp.ts'
 import { kubernetes } from './faults/kubernetes.ts'
 import { canary, Eavesdropper, facesOf, sightings, singing } from './faults/sighting.ts'
 import type { Subject, Upstream } from './faults/subject.ts'
 import { vault } from './faults/vault.ts'
 import { startWrongGrpc } from './faults/wrong-grpc.ts'
 import { startWrongServer, type WrongServer } from './faults/wrong-server.ts'
+import type { Departure } from './table.ts'
 import { tell } from './tell.ts'
 
 /**
  * Every adapter behind a proxy that cuts, delays and misleads. While a fault lasts, each operation ends within its deadline with a code of the table and
  * shows nothing of a value, on connections that were there before and on an adapter that was just opened; once it is over, both work. What a failed write says is true: only `outcome_unknown` may have acted.
  */
-const subjects: readonly Subject[] = [vault, aws, moto, azure, gcp, kubernetes]
+const subjects: readonly Subject[] = [vault, aws, moto, azure, gcp, gcpGiven, kubernetes]
 /** Two busy cores may be late, but not by much more than a deadline. */
 const marginMs = 5_000
 const healMs = 20_000
@@ -54,6 +55,7 @@ describe('a value in an error', () => {
 
 describe.each(subjects)('adapter-$kind under faults', subject => {
   const counted = { passed: 0, failed: 0 }
+  const departures: Departure[] = []
   let upstream: Upstream | undefined
   let absent: string | undefined
   let passage: Passage
@@ -88,13 +90,17 @@ describe.each(subjects)('adapter-$kind under faults', subject => {
       adapter: subject.kind,
       ...(absent === undefined ? { server: `${server} over ${upstream?.server ?? 'nothing'}` } : { server, absent }),
       ...counted,
+      departures,
     })
   })
 
   const fitting = faults.filter(fault => fault.speaks === undefined || fault.speaks === subject.speaks)
   test.for(fitting)('$title', { timeout: 120_000 }, async (fault, { skip }) => {
     if (upstream === undefined) return skip(absent)
-    if (fault.tls === true && upstream.tls === undefined) return skip('this backend is not reached by TLS')
+    if (fault.tls === true && upstream.tls === undefined) {
+      departures.push({ check: fault.title, why: 'it speaks no TLS' })
+      return skip('this backend is not reached by TLS')
+    }
     await tried(fault, upstream)
   })
 
@@ -209,7 +215,7 @@ function sceneOf(passage: Passage, { speaks }: Subject, at: Upstream, value: str
     passage,
     async mislead(how, as = 'backend') {
       const certificate = as === 'plain' ? undefined : as === 'impostor' ? at.tls?.impostor : at.tls?.own
-      const server = speaks === 'grpc' ? await startWrongGrpc(how, value) : await startWrongServer(how, value, certificate)
+      const server = speaks === 'grpc' ? await startWrongGrpc(how, value, certificate) : await startWrongServer(how, value, certificate)
       wrong.push(server)
       await passage.lead(server.port)
     },

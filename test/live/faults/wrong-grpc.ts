@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { createSecureServer, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Wrong, WrongServer } from './wrong-server.ts'
 
 const pieceEveryMs = 10
@@ -8,10 +8,19 @@ const piece = Buffer.alloc(16_384, 'x')
 /** Below what a client of gRPC takes for a message, and never reached. */
 const announced = 4_000_000
 
-/** As `startWrongServer`, in plaintext for gRPC: statuses come as trailers, and a page as what a gateway sends. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
-export async function startWrongGrpc(wrong: Wrong, value: string): Promise<WrongServer> {
+/** As `startWrongServer`, for gRPC: statuses come as trailers, and a page as what a gateway sends. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
+export async function startWrongGrpc(
+  wrong: Wrong,
+  value: string,
+  tls: { readonly cert: string; readonly key: string } | undefined,
+): Promise<WrongServer> {
   const sessions = new Set<ServerHttp2Session>()
-  const server = createServer()
+  const server = tls === undefined ? createServer() : createSecureServer(tls)
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined).on('close', () => sockets.delete(socket))
+  })
   server.on('session', session => {
     sessions.add(session)
     session.on('error', () => undefined).on('close', () => sessions.delete(session))
@@ -27,6 +36,8 @@ export async function startWrongGrpc(wrong: Wrong, value: string): Promise<Wrong
     port: (server.address() as AddressInfo).port,
     async stop() {
       for (const session of sessions) session.destroy()
+      // those that never came to speak
+      for (const socket of sockets) socket.destroy()
       server.close()
       await once(server, 'close')
     },
