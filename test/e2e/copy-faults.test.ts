@@ -124,6 +124,17 @@ test('--verify finds a difference: exit 1 with the name', async () => {
   ).toEqual(['app/s2'])
 })
 
+test('--verify reads through connections and logins of its own', async () => {
+  pair(1)
+  let before = 0
+  const copied = await keyturn('copy vault database --json --verify', {
+    tap: text => {
+      if (text.includes('"event":"result"')) before = setting.vault.connections
+    },
+  })
+  expect([copied.code, setting.vault.connections > before, before > 0]).toEqual([0, true, true])
+})
+
 test('told to stop, it ends between two secrets, and the next run goes on', async () => {
   const names = pair(40)
   const stop = new AbortController()

@@ -273,6 +273,20 @@ describe('versions', () => {
   })
 })
 
+test('what is kept there in another form is refused in the plan, not by the write', async () => {
+  kv.put('app/db', { password: 'x' })
+  place.write('keyturn.yaml', `database: {}\n${vaultSection('{ path: secret/data/app/db, name: app/db }')}`)
+  place.write('own.yaml', 'database: {}\n')
+  place.write('text.yaml', 'dotenv: { file: app.env, secrets: [{ path: DB, name: app/db }] }\n')
+  place.write('app.env', 'DB=one text\n')
+  expect((await keyturn('copy dotenv database --config text.yaml --to-config own.yaml')).code).toBe(0)
+  const refused = await keyturn('copy vault database --json')
+  expect([refused.code, stepsOf(refused)[0]]).toEqual([
+    2,
+    expect.objectContaining({ action: 'cannot', why: 'database keeps it as one text, as it was first written: delete it there first' }),
+  ])
+})
+
 test('from the store of one deployment to that of another, each under its own keys, recorded in both chains', async () => {
   const deployment = (name: string) => join(place.folder, name)
   for (const name of ['old', 'new']) place.write(`${name}/keyturn.yaml`, 'broker: { data: data, listen: "127.0.0.1:0" }\ndatabase: {}\n')
