@@ -1,43 +1,20 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
-import { BrokerError, type Etag, SecretValue, Store, type StorePath, type VersionId } from '@keyturn/core'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { GcpSecretManagerFake } from '../../../test/fakes/gcp-secret-manager.ts'
-import { open, options } from './index.ts'
+import { type Etag, SecretValue, type Store, type VersionId } from '@keyturn/core'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { at, failure, intent, isText, parent, Scene } from './scene.fixture.ts'
 
-const context = { clock: wallClock, random: seededRandom('gcp'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
-const parent = 'projects/shop-prod'
-const path = 'app' as StorePath
-
-let fake: GcpSecretManagerFake
+const scene = new Scene({ alias: 'current' })
+const path = at('app')
 let store: Store
 beforeEach(async () => {
-  fake = await GcpSecretManagerFake.start()
-  const adapter = await open(options.parse({ endpoint: fake.endpoint, project: 'shop-prod', alias: 'current' }), context, { env: {} })
-  store = new Store(adapter, { name: 'gcp', clock: wallClock, timeoutMs: 10_000 })
-})
-afterEach(async () => {
-  await store.close()
-  expect(fake.broken).toEqual([])
-  await fake.close()
+  store = await scene.store()
 })
 
-const secrets = () => fake.secrets(parent)
-const intent = () => ({ idempotencyKey: crypto.randomUUID() })
+const secrets = () => scene.fake.secrets(parent)
 const text = (value: string) => SecretValue.text(value)
 const recordOf = () =>
   secrets().getSecret('app') as { etag: string; versionAliases: Record<string, string>; annotations: Record<string, string> }
-const added = () => fake.seen.filter(({ method }) => method === 'AddSecretVersion').length
-const isNow = async (value: string) => (await store.read(path)).value.equals(text(value))
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  const error = await call.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof BrokerError) return error
-  throw new Error('it did not fail as it should', { cause: error })
-}
+const added = () => scene.methods().filter(method => method === 'AddSecretVersion').length
+const isNow = async (value: string) => isText((await store.read(path)).value, value)
 
 describe('a conditional write', () => {
   test('holds although somebody adds a plain version in between: that is not current', async () => {
@@ -50,7 +27,7 @@ describe('a conditional write', () => {
 
   test('loses to somebody who moves the alias after the look, and changes nothing', async () => {
     const first = await store.write(path, text('first'), intent())
-    fake.before(/UpdateSecret/, () => secrets().putAs('current', 'app', 'by another'))
+    scene.fake.before(/UpdateSecret/, () => secrets().putAs('current', 'app', 'by another'))
     expect((await failure(store.write(path, text('second'), { ...intent(), ifMatch: first.etag }))).code).toBe('conflict')
     expect(await isNow('by another')).toBe(true)
   })
@@ -61,14 +38,14 @@ describe('a conditional write', () => {
       const { annotations } = recordOf()
       secrets().update('app', { annotations: { ...annotations, owner: 'somebody' } }, ['annotations'])
     }
-    fake.before(/UpdateSecret/, label)
+    scene.fake.before(/UpdateSecret/, label)
     await store.write(path, text('second'), { ...intent(), ifMatch: first.etag })
     expect([await isNow('second'), recordOf().annotations.owner, added()]).toEqual([true, 'somebody', 3])
   })
 
   test('of a secret that changes all the time ends', async () => {
     await store.write(path, text('first'), intent())
-    fake.before(/UpdateSecret/, () => secrets().update('app', { annotations: {} }, ['annotations']), Number.POSITIVE_INFINITY)
+    scene.fake.before(/UpdateSecret/, () => secrets().update('app', { annotations: {} }, ['annotations']), Number.POSITIVE_INFINITY)
     expect((await failure(store.write(path, text('second'), intent()))).code).toBe('conflict')
     expect(await isNow('first')).toBe(true)
   })
@@ -78,7 +55,7 @@ describe('a conditional write', () => {
     await store.write(path, text('first'), { ...intent(), ifMatch: null })
     expect(await isNow('first')).toBe(true)
     expect((await failure(store.write(path, text('x'), { ...intent(), ifMatch: null }))).code).toBe('conflict')
-    expect((await failure(store.write('other' as StorePath, text('x'), { ...intent(), ifMatch: '1' as Etag }))).code).toBe('conflict')
+    expect((await failure(store.write(at('other'), text('x'), { ...intent(), ifMatch: '1' as Etag }))).code).toBe('conflict')
     expect(secrets().has('other')).toBe(false)
   })
 })
@@ -87,7 +64,7 @@ describe('an intent', () => {
   test('whose answer was lost after the version was added finds it, and adds no other', async () => {
     await store.write(path, text('first'), intent())
     const once = intent()
-    fake.turn(/AddSecretVersion/, { do: 'cut' }, 1)
+    scene.fake.turn(/AddSecretVersion/, { do: 'cut' }, 1)
     expect((await failure(store.write(path, text('second'), once))).code).toBe('outcome_unknown')
     expect(await isNow('first')).toBe(true)
     const made = await store.write(path, text('second'), once)
@@ -97,7 +74,7 @@ describe('an intent', () => {
   test('whose answer was lost after the alias moved is told the version that it made', async () => {
     const first = await store.write(path, text('first'), intent())
     const once = { ...intent(), ifMatch: first.etag }
-    fake.turn(/UpdateSecret/, { do: 'cut' }, 1)
+    scene.fake.turn(/UpdateSecret/, { do: 'cut' }, 1)
     expect((await failure(store.write(path, text('second'), once))).code).toBe('outcome_unknown')
     expect(await isNow('second')).toBe(true)
     expect([(await store.write(path, text('second'), once)).version, added()]).toEqual(['2', 3])
@@ -189,7 +166,7 @@ describe('a secret', () => {
 
   test('is deleted only as it was expected, by its etag', async () => {
     const first = await store.write(path, text('first'), intent())
-    fake.before(/DeleteSecret/, () => secrets().putAs('current', 'app', 'by another'))
+    scene.fake.before(/DeleteSecret/, () => secrets().putAs('current', 'app', 'by another'))
     expect((await failure(store.delete(path, { ...intent(), ifMatch: first.etag }))).code).toBe('conflict')
     const now = await store.read(path)
     await store.delete(path, { ...intent(), ifMatch: now.etag })
@@ -198,7 +175,7 @@ describe('a secret', () => {
 
   test('of a server without etags is refused', async () => {
     secrets().put('app', 'x')
-    fake.turn(/GetSecret$/, { do: 'alter', answer: answer => ({ ...answer, etag: '' }) })
+    scene.fake.turn(/GetSecret$/, { do: 'alter', answer: answer => ({ ...answer, etag: '' }) })
     expect((await failure(store.write(path, text('y'), intent()))).code).toBe('unsupported')
     expect(added()).toBe(0)
   })
@@ -206,8 +183,10 @@ describe('a secret', () => {
   test('is read by its alias in one call once the age of the version is known', async () => {
     secrets().putAs('current', 'app', 'x')
     await store.read(path)
-    fake.seen.length = 0
+    scene.fake.seen.length = 0
     await store.read(path)
-    expect(fake.seen.map(({ method, name }) => [method, name])).toEqual([['AccessSecretVersion', `${parent}/secrets/app/versions/current`]])
+    expect(scene.fake.seen.map(({ method, name }) => [method, name])).toEqual([
+      ['AccessSecretVersion', `${parent}/secrets/app/versions/current`],
+    ])
   })
 })
