@@ -57,7 +57,7 @@ export class CopyReport {
 
   progress(what: string, done: number, of: number): void {
     if (this.#about.json || !this.#terminal.isTerminal.stderr) return
-    const filled = Math.round((barWidth * done) / Math.max(1, of))
+    const filled = Math.round((barWidth * Math.min(done, of)) / Math.max(1, of))
     this.#hasBar = true
     this.#terminal.err(`\r\u001b[2K${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)} ${what} ${done}/${of}`)
   }
