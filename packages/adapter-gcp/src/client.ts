@@ -104,6 +104,8 @@ export class Client {
       // a search for credentials would ask the metadata address even when none are needed
       auth: new GoogleAuth({ authClient: new PassThroughClient() }),
       fallback: false,
+      enableTelemetryLogging: false,
+      enableTelemetryTracing: false,
       'grpc.default_authority': address,
       ...(proxy === undefined ? {} : tunnelOf(proxy, address)),
       'grpc.enable_http_proxy': 0,

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -167,5 +168,32 @@ test('logs in over TLS by a key file, with exactly the rights of a rotation', as
     await store?.close()
     await secure.close()
     await authority.close()
+  }
+})
+
+test('prints no value, whatever logging of Google and gRPC is on', async () => {
+  scene.put('app', 'canary-7d1f')
+  const program = `
+    import { open, options } from '@keyturn/adapter-gcp'
+    import { SecretValue } from '@keyturn/core'
+    const store = await open(options.parse({ endpoint: '${scene.fake.endpoint}', project: 'shop-prod' }), { clock: { now: () => new Date() } }, { env: {} })
+    const signal = AbortSignal.timeout(5_000)
+    await store.read('app', { signal })
+    await store.write('app', SecretValue.text('canary-8e20'), { idempotencyKey: 'k', signal })
+    await store.close()
+    console.log('done')`
+  const env = { ...process.env, GOOGLE_SDK_NODE_LOGGING: 'all', GRPC_VERBOSITY: 'DEBUG', GRPC_TRACE: 'all' }
+  const child = spawn(process.execPath, ['--conditions=@keyturn/source', '--input-type=module', '-e', program], {
+    env,
+    cwd: import.meta.dirname,
+  })
+  const said: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => said.push(part))
+  await new Promise(resolve => child.on('close', resolve))
+  const text = Buffer.concat(said).toString()
+  expect(text).toContain('done')
+  for (const value of ['canary-7d1f', 'canary-8e20']) {
+    for (const form of [value, Buffer.from(value).toString('base64').slice(0, 12), Buffer.from(value).toString('hex')])
+      expect(text).not.toContain(form)
   }
 })
