@@ -7,6 +7,7 @@ import {
   type StorePath,
   type VersionId,
   type VersionInfo,
+  type WriteOptions,
 } from '@keyturn/core'
 import { type Client, isAbsent } from './client.ts'
 import { failure } from './failure.ts'
@@ -25,8 +26,6 @@ export interface StorePorts {
   readonly etagKey: KeyObject
 }
 
-type Condition = Etag | null | undefined
-
 /**
  * Kubernetes Secrets: one value, overwritten in place. A version's id is a keyed fingerprint of path and value; the etag is the object's `uid` and
  * `resourceVersion`. An object remembers its last intents in an annotation, which is written together with the value.
@@ -43,44 +42,52 @@ export function openSecrets(ports: StorePorts): Required<Pick<StoreAdapter, 'rea
       throw new BrokerError('not_found', `kubernetes: ${path} is not at version ${version}, and a Secret keeps no other`)
     },
 
-    async write(path, value, { idempotencyKey, ifMatch, signal }) {
-      const place = places.of(path)
-      const intent = { key: keyOf(ports, path, idempotencyKey), version: versionOf(ports, path, value) }
-      for (let tries = 0; tries < triesMax; tries += 1) {
-        const found = await client.find(place, signal).catch(failed({ verb: 'get', ...place }))
-        const done = found?.isGoing === false ? found.intents.find(({ key }) => key === intent.key) : undefined
-        if (found !== undefined && done !== undefined) return again(ports, path, { found, done, intent })
-        mustMatch(found, ifMatch, place)
-        if (found !== undefined) mustBeOurs(found, place)
-        const made = await attempt(client, place, { found, value, intent, signal })
-        if (made === undefined) continue
-        if (versionIn(ports, path, made) === intent.version) return infoOf(intent.version, made)
-        throw new BrokerError('corrupt', `kubernetes: the cluster keeps another value in ${path} than was sent`, {
-          hint: 'an admission webhook changes Secrets: exempt this one',
-        })
-      }
-      throw contended(place)
-    },
-
+    write: (path, value, options) => write(ports, path, value, options),
     list: (prefix, { signal }) => list(ports, prefix, signal),
-
-    async delete(path, { ifMatch, signal }) {
-      const place = places.of(path)
-      for (let tries = 0; tries < triesMax; tries += 1) {
-        const found = await client.get(place, signal).catch(failed({ verb: 'get', ...place }))
-        if (found.isGoing) throw going(place)
-        mustMatch(found, ifMatch, place)
-        mustBeOurs(found, place)
-        const { uid, resourceVersion } = found
-        const preconditions = ifMatch === undefined ? { uid } : { uid, resourceVersion }
-        const ended = await unlessOvertaken({ verb: 'delete', ...place }, () =>
-          client.delete(place, preconditions, signal).then(() => 'deleted'),
-        )
-        if (ended !== undefined) return
-      }
-      throw contended(place)
-    },
+    delete: (path, options) => remove(ports, path, options),
   }
+}
+
+/** Looks, then writes on condition that nothing changed since; so that what must be whole is seen, and nobody else's write is lost. */
+async function write(
+  ports: StorePorts,
+  path: StorePath,
+  value: SecretValue,
+  { idempotencyKey, ifMatch, signal }: WriteOptions,
+): Promise<VersionInfo> {
+  const { client, places } = ports
+  const place = places.of(path)
+  const intent = { key: keyOf(ports, path, idempotencyKey), version: versionOf(ports, path, value) }
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const found = await client.find(place, signal).catch(failed({ verb: 'get', ...place }))
+    const done = found?.isGoing === false ? found.intents.find(({ key }) => key === intent.key) : undefined
+    if (found !== undefined && done !== undefined) return again(ports, path, { found, done, intent })
+    mustMatch(found, ifMatch, place)
+    if (found !== undefined) mustBeOurs(found, place)
+    const made = await attempt(client, place, { found, value, intent, signal })
+    if (made === undefined) continue
+    if (versionIn(ports, path, made) === intent.version) return infoOf(intent.version, made)
+    throw new BrokerError('corrupt', `kubernetes: the cluster keeps another value in ${path} than was sent`, {
+      hint: 'an admission webhook changes Secrets: exempt this one',
+    })
+  }
+  throw contended(place)
+}
+
+/** Takes away the object that was looked at, and no other of its name. */
+async function remove({ client, places }: StorePorts, path: StorePath, { ifMatch, signal }: WriteOptions): Promise<void> {
+  const place = places.of(path)
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const found = await client.get(place, signal).catch(failed({ verb: 'get', ...place }))
+    if (found.isGoing) throw going(place)
+    mustMatch(found, ifMatch, place)
+    mustBeOurs(found, place)
+    const { uid, resourceVersion } = found
+    const preconditions = ifMatch === undefined ? { uid } : { uid, resourceVersion }
+    const deleted = () => client.delete(place, preconditions, signal).then(() => true)
+    if (await unlessOvertaken({ verb: 'delete', ...place }, deleted)) return
+  }
+  throw contended(place)
 }
 
 /** Writes over what was found, or makes it new; undefined when somebody else was faster. */
@@ -151,7 +158,7 @@ async function unlessOvertaken<T>(doing: Parameters<typeof failure>[0], call: ()
   }
 }
 
-function mustMatch(found: SecretObject | undefined, ifMatch: Condition, place: Place): void {
+function mustMatch(found: SecretObject | undefined, ifMatch: Etag | null | undefined, place: Place): void {
   if (ifMatch === undefined || (ifMatch === null ? found === undefined : found !== undefined && etagOf(found) === ifMatch)) return
   const why = found === undefined ? 'is not there' : ifMatch === null ? 'is there already' : 'was changed since it was read'
   throw new BrokerError('conflict', `kubernetes: ${place.namespace}/${place.name} ${why}`, { hint: 'read it again' })
