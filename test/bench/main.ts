@@ -4,8 +4,14 @@ import { adaptersBench } from './adapters.ts'
 import { engineBench } from './engine.ts'
 import { readBench } from './read.ts'
 import type { Row } from './row.ts'
+import { startupBench } from './startup.ts'
 
-const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = { read: readBench, engine: engineBench, adapters: adaptersBench }
+const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
+  read: readBench,
+  engine: engineBench,
+  adapters: adaptersBench,
+  startup: startupBench,
+}
 
 const names = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
 const json = process.argv.includes('--json')

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cacheFolder } from './compile-cache.mjs'
 
 const needed = 24
 const self = fileURLToPath(import.meta.url)
@@ -54,9 +55,9 @@ function handOver(node) {
 const isNew = majorOf(process.versions.node) >= needed
 const node = isNew ? process.execPath : pinnedNode()
 if (isNew && conditions.every(condition => process.execArgv.includes(condition))) {
-  // halves the start; never in a folder for all users, where somebody else could leave code
   const [nearest] = modules()
-  if (nearest !== undefined) nodeModule.enableCompileCache(join(nearest, '.cache', 'keyturn'))
+  const cache = cacheFolder(process.argv.slice(2), process.env, process.cwd()) ?? (nearest && join(nearest, '.cache', 'keyturn'))
+  if (cache !== undefined) nodeModule.enableCompileCache(cache)
   await import(isSource ? source : join(dirname(self), '..', 'dist', 'main.js'))
 } else if (node === undefined) {
   process.stderr.write(

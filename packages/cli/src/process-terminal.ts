@@ -1,6 +1,8 @@
-import { confirm, isCancel, password } from '@clack/prompts'
 import { BrokerError } from '@keyturn/core'
 import type { Terminal } from './terminal.ts'
+
+/** Loaded by whoever asks something: most commands do not. */
+const prompts = () => import('@clack/prompts')
 
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
@@ -21,11 +23,13 @@ export function processTerminal(): Terminal {
     out: text => void stdout.write(text),
     err: text => void stderr.write(text),
     askSecret: async message => {
+      const { isCancel, password } = await prompts()
       const answer = await password({ message, mask: '', output: stderr, withGuide: false })
       if (isCancel(answer)) throw new BrokerError('cancelled', 'nothing was entered')
       return answer
     },
     confirm: async message => {
+      const { confirm } = await prompts()
       const answer = await confirm({ message, initialValue: false, output: stderr, withGuide: false })
       return answer === true
     },
