@@ -40,7 +40,8 @@ export class Transport implements HttpClient {
   readonly #secure: https.Agent
   readonly #plain: http.Agent
   readonly #signals = new AsyncLocalStorage<AbortSignal>()
-  readonly #closing = new AbortController()
+  readonly #inFlight = new Set<http.ClientRequest>()
+  #isClosed = false
   #onAuthorised: (() => void) | undefined
   /** Why the last request got no usable answer, or an answer that says the server fails. */
   failure: TransportError | undefined
@@ -73,21 +74,21 @@ export class Transport implements HttpClient {
     this.asked += 1
     const target = this.#target(request)
     if (request.headers.has('authorization')) this.#onAuthorised?.()
-    const given = [request.abortSignal, this.#signals.getStore()].filter(signal => signal instanceof AbortSignal)
-    const signal = AbortSignal.any([...given, this.#closing.signal])
+    const signal = request.abortSignal instanceof AbortSignal ? request.abortSignal : this.#signals.getStore()
     try {
       const answer = await this.#ask(request, target, signal).catch(error => this.#again(error, request, target, signal))
       if (answer.status === 429 || answer.status >= 500) this.failure = failing(answer)
       return usable(answer, request)
     } catch (error) {
-      signal.throwIfAborted()
+      signal?.throwIfAborted()
       if (error instanceof TransportError) this.failure = error
       throw error
     }
   }
 
   close(): void {
-    this.#closing.abort(new TransportError('closed', 'the store was closed'))
+    this.#isClosed = true
+    for (const sent of this.#inFlight) sent.destroy(closed())
     this.#secure.destroy()
     this.#plain.destroy()
   }
@@ -100,59 +101,64 @@ export class Transport implements HttpClient {
   }
 
   /** A kept connection that the server had closed meanwhile: only a read is sent again, on a new one. */
-  #again(error: unknown, request: PipelineRequest, target: URL, signal: AbortSignal): Promise<Answer> {
+  #again(error: unknown, request: PipelineRequest, target: URL, signal: AbortSignal | undefined): Promise<Answer> {
     if (request.method !== 'GET' || !(error instanceof TransportError) || error.failure !== 'stale') throw error
-    signal.throwIfAborted()
     return this.#ask(request, target, signal)
   }
 
-  #ask(request: PipelineRequest, target: URL, signal: AbortSignal): Promise<Answer> {
-    signal.throwIfAborted()
-    const { body } = request
+  async #ask({ method, headers, body }: PipelineRequest, target: URL, signal: AbortSignal | undefined): Promise<Answer> {
+    signal?.throwIfAborted()
+    if (this.#isClosed) throw closed()
     if (typeof body !== 'string' && body !== undefined && body !== null)
       throw new TransportError('elsewhere', 'the SDK would send a stream')
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     const isSecure = target.protocol === 'https:'
     const sent = (isSecure ? https : http).request(target, {
       agent: isSecure ? this.#secure : this.#plain,
-      method: request.method,
-      headers: {
-        ...request.headers.toJSON(),
-        'accept-encoding': 'identity',
-        ...(body ? { 'content-length': Buffer.byteLength(body) } : {}),
-      },
-      signal,
+      method,
+      headers: { ...headers.toJSON(), 'accept-encoding': 'identity', ...(body ? { 'content-length': Buffer.byteLength(body) } : {}) },
     })
-    sent.on('socket', socket => mindConnect(sent, socket))
-    sent.setTimeout(this.#settings.answerMs, () =>
-      sent.destroy(new TransportError('cut', `no answer within ${this.#settings.answerMs} ms`)),
-    )
-    sent.on('error', error => reject(cutOf(error, sent.reusedSocket)))
-    sent.on('response', response => read(response).then(resolve, reject))
-    sent.end(body ?? undefined)
-    return promise
+    const { answerMs } = this.#settings
+    sent.setTimeout(answerMs, () => sent.destroy(new TransportError('cut', `no answer within ${answerMs} ms`)))
+    const stop = () => sent.destroy()
+    this.#inFlight.add(sent)
+    signal?.addEventListener('abort', stop)
+    try {
+      return await answerTo(sent, body ?? undefined)
+    } finally {
+      signal?.removeEventListener('abort', stop)
+      this.#inFlight.delete(sent)
+    }
   }
+}
+
+function closed(): TransportError {
+  return new TransportError('closed', 'the store was closed')
+}
+
+function answerTo(sent: http.ClientRequest, body: string | undefined): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  const parts: Buffer[] = []
+  let bytes = 0
+  sent.on('socket', socket => mindConnect(sent, socket))
+  sent.on('error', error => reject(cutOf(error, sent.reusedSocket)))
+  sent.on('response', response => {
+    const { statusCode: status = 0, headers } = response
+    response.on('error', error => reject(cutOf(error, false)))
+    response.on('data', (part: Buffer) => {
+      bytes += part.length
+      if (bytes > answerBytesMax) response.destroy(new TransportError('too_large', `the answer is larger than ${answerBytesMax} bytes`))
+      else parts.push(part)
+    })
+    response.on('end', () => resolve({ status, headers, text: Buffer.concat(parts).toString() }))
+  })
+  sent.end(body)
+  return promise
 }
 
 function mindConnect(sent: http.ClientRequest, socket: Socket): void {
   if (!socket.connecting) return
   const late = setTimeout(() => sent.destroy(new TransportError('connect', `no connection within ${connectMs} ms`)), connectMs)
   for (const event of [socket instanceof TLSSocket ? 'secureConnect' : 'connect', 'close']) socket.once(event, () => clearTimeout(late))
-}
-
-async function read(response: http.IncomingMessage): Promise<Answer> {
-  const parts: Buffer[] = []
-  let bytes = 0
-  try {
-    for await (const part of response as AsyncIterable<Buffer>) {
-      bytes += part.length
-      if (bytes > answerBytesMax) throw new TransportError('too_large', `the answer is larger than ${answerBytesMax} bytes`)
-      parts.push(part)
-    }
-  } catch (error) {
-    throw cutOf(error, false)
-  }
-  return { status: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(parts).toString() }
 }
 
 function failing({ status, headers }: Answer): TransportError {
