@@ -1,10 +1,14 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { createServer as createSecure } from 'node:https'
+import { type AddressInfo, connect, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { BrokerError } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { GcpAuthorityFake } from '../../../test/fakes/gcp-authority.ts'
+import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
 import { credentialOf, type Environment } from './credential.ts'
 import { type GcpAuth, options } from './options.ts'
 
@@ -172,6 +176,67 @@ describe('application default credentials', () => {
     expect([error.code, error.message]).toEqual(['unauthenticated', expect.stringContaining('invalid_grant')])
     const printed = `${inspect(error, { depth: 9, showHidden: true })}${JSON.stringify(error)}${error.stack}`
     for (const secret of ['the-refresh-token', 'the-client-secret']) expect(printed).not.toContain(secret)
+  })
+})
+
+describe('the way to an authority', () => {
+  const user = (url: string) =>
+    file({ type: 'authorized_user', client_id: 'i', client_secret: 's', refresh_token: 'r', token_uri: `${url}/token` })
+  const loginAt = (url: string, more: { readonly ca?: string; readonly proxy?: string }) =>
+    credentialOf(undefined, { env: { GOOGLE_APPLICATION_CREDENTIALS: user(url) }, now, ...more }).login(AbortSignal.timeout(5_000))
+
+  async function listening<T extends Server>(server: T): Promise<number> {
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    return (server.address() as AddressInfo).port
+  }
+
+  test('is TLS, with the authority that is named and no other', async () => {
+    const secure = createSecure(testCertificates.server, (_request, response) => response.end('{"access_token":"t","expires_in":60}'))
+    const port = await listening(secure)
+    try {
+      expect((await loginAt(`https://localhost:${port}`, { ca: testCertificates.ca })).token).toBe('t')
+      const error = await failure(loginAt(`https://localhost:${port}`, {}))
+      expect([error.code, error.message]).toEqual(['unavailable', expect.stringContaining('UNABLE_TO_VERIFY_LEAF_SIGNATURE')])
+    } finally {
+      secure.close()
+    }
+  })
+
+  test('leads through the proxy, where an impostor is found out', async () => {
+    const secure = createSecure(testCertificates.server, (_request, response) => response.end('{"access_token":"forged","expires_in":60}'))
+    const [port, asked] = [await listening(secure), [] as string[]]
+    const proxy = createServer()
+    proxy.on('connect', (request, socket) => {
+      asked.push(String(request.url))
+      const onward = connect(port, '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 ok\r\n\r\n')
+        onward.pipe(socket).pipe(onward)
+      })
+      for (const each of [onward, socket]) each.on('error', () => onward.destroy())
+    })
+    const means = { ca: testCertificates.ca, proxy: `http://127.0.0.1:${await listening(proxy)}` }
+    try {
+      expect((await loginAt(`https://localhost:${port}`, means)).token).toBe('forged')
+      const keyFile = file(authority.keyFile(broker), 'key.json')
+      const auth = options.parse({
+        auth: { method: 'impersonation', serviceAccount: target, source: { method: 'service-account-key', keyFile } },
+      }).auth
+      const error = await failure(credentialOf(auth, { env: {}, now, ...means }).login(AbortSignal.timeout(5_000)))
+      expect([error.code, error.message]).toEqual(['unavailable', expect.stringContaining('ERR_TLS_CERT_ALTNAME_INVALID')])
+      expect(asked).toEqual([`localhost:${port}`, 'iamcredentials.googleapis.com:443'])
+    } finally {
+      proxy.closeAllConnections()
+      proxy.close()
+      secure.closeAllConnections()
+      secure.close()
+    }
+  })
+
+  test('is never plaintext off this machine, whatever the case of a header', async () => {
+    const source = { url: 'http://example.com/token', headers: { Authorization: 'not-to-be-sent' } }
+    const configFile = file({ ...federation(), credential_source: source })
+    const error = await failure(loginBy({ method: 'workload-identity-federation', configFile }))
+    expect([error.code, error.message]).toEqual(['unauthenticated', expect.stringContaining('no https')])
   })
 })
 

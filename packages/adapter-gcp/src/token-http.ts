@@ -114,7 +114,8 @@ export function membersOf(text: string): Readonly<Record<string, unknown>> | und
 /** Credentials go over TLS, or to this machine; a document of a local metadata service may be got in plaintext. */
 function checked({ url, form, json, headers }: TokenRequest): URL {
   const parsed = URL.parse(url)
-  const isSecret = form !== undefined || json !== undefined || headers?.authorization !== undefined
+  const isSecret =
+    form !== undefined || json !== undefined || Object.keys(headers ?? {}).some(name => name.toLowerCase() === 'authorization')
   const isLocal = parsed !== null && (parsed.hostname === 'localhost' || parsed.hostname === '[::1]' || /^127\./.test(parsed.hostname))
   if (parsed !== null && (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && (isLocal || !isSecret)))) return parsed
   throw new BrokerError('unauthenticated', 'gcp: a credential names an address that is no https URL', {
