@@ -27,7 +27,7 @@ const allowLists: Readonly<Record<string, Allowed>> = {
   audit: { ours: ['core', 'envelope'], npm: none, node: 'any' },
   conformance: { ours: ['core'], npm: none, node: ['node:crypto', 'node:util'] },
   'adapter-database': { ours: ['core', 'envelope'], npm: ['zod'], node: 'any' },
-  client: { ours: ['api'], npm: none, node: ['node:crypto', 'node:fs/promises', 'node:timers/promises'] },
+  client: { ours: ['api'], npm: none, node: ['node:crypto', 'node:fs/promises', 'node:path', 'node:timers/promises'] },
   cli: {
     ours: ['api', 'audit', 'broker', 'client', 'config', 'core', 'policy'],
     npm: ['@clack/prompts', 'commander', 'picocolors'],
