@@ -1,4 +1,4 @@
-import { BrokerError, type Clock, type Random } from '@keyturn/core'
+import { BrokerError, type Clock, orAbort, type Random } from '@keyturn/core'
 import { hasStatus } from './classify.ts'
 import type { Client } from './client.ts'
 import { type Credential, type Grant, grantOf, loginFailed } from './login.ts'
@@ -212,20 +212,5 @@ export class Session {
     } finally {
       cancel()
     }
-  }
-}
-
-/** A shared promise, waited for no longer than one caller wants to; the promise goes on for the others. */
-async function orAbort<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  let onAbort = () => undefined as unknown
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([shared, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -14,6 +14,8 @@ export interface Fault {
   readonly title: string
   /** For backends that speak TLS alone. */
   readonly tls?: boolean
+  /** Something else stands in the backend's place, with its certificate where it has one. */
+  readonly inPlace?: boolean
   /** For some protocols alone. */
   readonly speaks?: 'http' | 'grpc'
   apply(scene: Scene): Promise<void>
@@ -107,18 +109,20 @@ export const faults: readonly Fault[] = [
   },
   {
     title: 'a storm of 429',
+    inPlace: true,
     apply: ({ mislead }) => mislead('throttled'),
     read: ['throttled'],
     write: ['throttled'],
     list: ['throttled'],
   },
-  { title: 'a storm of 503', speaks: 'http', apply: ({ mislead }) => mislead('unavailable'), ...unsent },
+  { title: 'a storm of 503', speaks: 'http', inPlace: true, apply: ({ mislead }) => mislead('unavailable'), ...unsent },
   // gRPC has one status for what was refused and for what was cut
-  { title: 'a storm of UNAVAILABLE', speaks: 'grpc', apply: ({ mislead }) => mislead('unavailable'), ...cut },
-  { title: 'a page of HTML with 200', apply: ({ mislead }) => mislead('page'), ...foreign },
-  { title: 'JSON that is broken within the value', apply: ({ mislead }) => mislead('broken'), ...foreign },
+  { title: 'a storm of UNAVAILABLE', speaks: 'grpc', inPlace: true, apply: ({ mislead }) => mislead('unavailable'), ...cut },
+  { title: 'a page of HTML with 200', inPlace: true, apply: ({ mislead }) => mislead('page'), ...foreign },
+  { title: 'JSON that is broken within the value', inPlace: true, apply: ({ mislead }) => mislead('broken'), ...foreign },
   {
     title: 'a body that never ends',
+    inPlace: true,
     apply: ({ mislead }) => mislead('endless'),
     read: ['unavailable', 'corrupt'],
     write: ['outcome_unknown', 'corrupt'],

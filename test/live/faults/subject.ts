@@ -13,8 +13,8 @@ export interface Upstream {
   /** Name and version, for the table. */
   readonly server: string
   readonly port: number
-  /** Where the backend speaks TLS: its own certificate, and one that the adapter must not trust. */
-  readonly tls?: { readonly own: Certificate; readonly impostor: Certificate }
+  /** Where the backend speaks TLS: its own certificate, unless its key is not ours to have, and one that the adapter must not trust. */
+  readonly tls?: { readonly own?: Certificate; readonly impostor: Certificate }
   /** Opens the adapter; `port` stands in front of the backend. */
   open(port: number): Promise<StoreAdapter>
   /** A path of its own for each `name`, and what lists them all. */
