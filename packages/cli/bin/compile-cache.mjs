@@ -55,7 +55,10 @@ export function cacheFolder(args, env, cwd) {
     const data = dataFolder(args, env, cwd)
     if (data === undefined) return undefined
     if (args[0] === 'serve') makePrivate(data)
-    return isPrivate(data) ? join(data, 'cache') : undefined
+    if (!isPrivate(data)) return undefined
+    const cache = join(data, 'cache')
+    mkdirSync(cache, { recursive: true, mode: 0o700 })
+    return cache
   } catch {
     // what is wrong with config or folder is said by whoever needs it
     return undefined

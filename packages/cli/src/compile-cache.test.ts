@@ -39,7 +39,7 @@ test('serve makes the folder, for its owner alone; nothing else makes one', () =
   expect(cacheFolder(['check'], {}, cwd)).toBeUndefined()
   expect(existsSync(join(cwd, 'data'))).toBe(false)
   expect(cacheFolder(['serve'], {}, cwd)).toBe(join(cwd, 'data', 'cache'))
-  expect(statSync(join(cwd, 'data')).mode & 0o777).toBe(0o700)
+  expect(['data', 'data/cache'].map(each => statSync(join(cwd, each)).mode & 0o777)).toEqual([0o700, 0o700])
   expect(cacheFolder(['check'], {}, cwd)).toBe(join(cwd, 'data', 'cache'))
 })
 
