@@ -16,7 +16,7 @@ export async function subjectToken(file: Members, http: TokenHttp, signal: Abort
     const headers = Object.fromEntries(Object.entries((source.headers ?? {}) as Members).map(([name, value]) => [name, String(value)]))
     return inFormat((await http.send({ url: source.url, headers }, signal)).text, source.format)
   }
-  // these two sign or run what only Google's library knows how to; what they make goes to the exchange by our own way
+  // these two sign or run what only Google's library knows how to, and check what the file holds themselves; what they make goes to the exchange by our own way
   if (typeof source.environment_id === 'string') return madeBy('AWS', () => new AwsClient(file as never).retrieveSubjectToken())
   if (typeof source.executable === 'object')
     return madeBy('the program', () => new PluggableAuthClient(file as never).retrieveSubjectToken())
