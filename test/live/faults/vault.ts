@@ -28,6 +28,9 @@ export const vault: Subject = {
   },
 }
 
+/** Our own fake, wherever others are. */
+export const vaultFake: Subject = { ...vault, start: async () => upstreamOf(await ownFake()) }
+
 function upstreamOf({ server, url, token, ca, tls, stop }: Server): Upstream {
   return {
     server,
