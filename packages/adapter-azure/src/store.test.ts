@@ -230,7 +230,7 @@ describe('versions', () => {
 describe('deletion and recovery', () => {
   test('are waited for, and a write to a deleted secret recovers it first', async () => {
     const store = await storeOf()
-    Object.assign(fake.secrets, { deleteMs: 200, recoverMs: 200 })
+    Object.assign(fake.secrets, { deleteMs: 200, recoverMs: 200, purgeProtection: true })
     const first = await store.write(at('x'), text('one'), intent())
     await store.delete(at('x'), intent())
     expect(await failure(store.read(at('x')))).toMatchObject({ code: 'not_found', detail: { reason: 'soft_deleted' } })
@@ -244,7 +244,7 @@ describe('deletion and recovery', () => {
 
   test('a secret on its way out or back is waited for', async () => {
     const store = await storeOf()
-    Object.assign(fake.secrets, { deleteMs: 200, recoverMs: 200 })
+    Object.assign(fake.secrets, { deleteMs: 200, recoverMs: 200, purgeProtection: true })
     fake.secrets.put('x', 'one')
     fake.secrets.delete('x')
     await store.write(at('x'), text('two'), intent())
