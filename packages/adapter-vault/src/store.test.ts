@@ -347,6 +347,11 @@ describe('examine', () => {
   test('says how a KV v1 secret stands', async () => {
     one.put('app', { k: 'v' })
     const store = await storeWith({ kv: 1 }, fake.root)
-    expect((await store.examine('kv/app' as StorePath)).at(-1)).toEqual({ ok: true, what: 'path kv/app', detail: 'fields: k', fields: ['k'] })
+    expect((await store.examine('kv/app' as StorePath)).at(-1)).toEqual({
+      ok: true,
+      what: 'path kv/app',
+      detail: 'fields: k',
+      fields: ['k'],
+    })
   })
 })
