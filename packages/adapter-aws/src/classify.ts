@@ -1,5 +1,5 @@
-import { BrokerError, type Classification, type ErrorCode } from '@keyturn/core'
-import { type Failure, WireError } from './wire.ts'
+import { type Classification, classifyAlike, codeWith, type ErrorCode, foreignCodes } from '@keyturn/core'
+import { WireError } from './wire.ts'
 
 /** An answer of AWS that is a no: `ServiceException` of the SDK, by shape, because each package of it may bring its own class. */
 export interface ServiceError extends Error {
@@ -95,37 +95,14 @@ export const rows: readonly Row[] = [
   },
 ]
 
-/** Answers that are not AWS's own: a status without its JSON comes from something between us, or from a server that broke. */
-const foreignRows: Readonly<Record<number, ErrorCode>> = {
-  429: 'throttled',
-  500: 'outcome_unknown',
-  502: 'outcome_unknown',
-  503: 'unavailable',
-  504: 'outcome_unknown',
-}
-
-const failures: Readonly<Record<Exclude<Failure, 'foreign'>, ErrorCode>> = {
-  connect: 'unavailable',
-  cut: 'outcome_unknown',
-  // whoever answers so has not acted
-  redirect: 'unavailable',
-  too_large: 'corrupt',
-}
-
 /** Names a raw error of this adapter. Pure. */
 export function classify(error: unknown): Classification {
-  if (error instanceof BrokerError) return { code: error.code, ...wait(error.retryAfterMs) }
-  if (error instanceof WireError) {
-    const code = error.failure === 'foreign' ? (foreignRows[error.status ?? 0] ?? 'corrupt') : failures[error.failure]
-    return { code, ...wait(error.retryAfterMs) }
-  }
-  if (error instanceof Error && error.name === 'AbortError') return { code: 'cancelled' }
+  const alike = classifyAlike(error)
+  if (alike !== undefined) return alike
   if (!isServiceError(error)) return { code: 'internal' }
   const row = rows.find(({ name, text }) => name === error.name && (text === undefined || text.test(error.message)))
-  return {
-    code: row?.code ?? foreignRows[error.$metadata.httpStatusCode ?? 0] ?? 'internal',
-    ...wait(retryAfterMs(error.$response?.headers)),
-  }
+  const code = row?.code ?? foreignCodes[error.$metadata.httpStatusCode ?? 0] ?? 'internal'
+  return codeWith(code, retryAfterMs(error.$response?.headers))
 }
 
 /** What the SDK threw, or `WireError` for an answer that it cannot read: its own error quotes what came, which may hold a value. */
@@ -141,8 +118,4 @@ function retryAfterMs(headers: Readonly<Record<string, string>> | undefined): nu
   const { 'retry-after': seconds, 'x-amz-retry-after': ms } = headers ?? {}
   if (ms !== undefined && /^\d{1,9}$/.test(ms)) return Number(ms)
   return seconds !== undefined && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined
-}
-
-function wait(ms: number | undefined): { retryAfterMs?: number } {
-  return ms === undefined ? {} : { retryAfterMs: ms }
 }

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
-import { neverSent } from '@keyturn/core'
+import { neverSent, TransportError } from '@keyturn/core'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { Places } from './places.ts'
 
@@ -20,26 +20,9 @@ export interface WireSettings {
   readonly answerMs: number
 }
 
-/** Why a request got no usable answer. `connect`: it was never sent. `cut`: it may have been acted on. */
-export type Failure = 'connect' | 'cut' | 'redirect' | 'foreign' | 'too_large'
-
-/** A request that got no answer of AWS's kind. It carries neither what was sent nor what came back. */
-export class WireError extends Error {
+/** What a request ends with that got no answer of AWS's kind. */
+export class WireError extends TransportError {
   override readonly name = 'WireError'
-  readonly failure: Failure
-  readonly status: number | undefined
-  readonly retryAfterMs: number | undefined
-
-  constructor(
-    failure: Failure,
-    message: string,
-    more: { readonly status?: number | undefined; readonly retryAfterMs?: number | undefined } = {},
-  ) {
-    super(message)
-    this.failure = failure
-    this.status = more.status
-    this.retryAfterMs = more.retryAfterMs
-  }
 }
 
 type Handle = NodeHttpHandler['handle']

@@ -1,7 +1,6 @@
 import { isRestError, type RestError } from '@azure/core-rest-pipeline'
-import { BrokerError, type Classification, type ErrorCode } from '@keyturn/core'
+import { type Classification, classifyAlike, codeWith, type ErrorCode } from '@keyturn/core'
 import { waitOf } from './retry-after.ts'
-import { type Failure, TransportError } from './transport-error.ts'
 
 interface Row {
   readonly status: number
@@ -41,37 +40,19 @@ export const answerRows: readonly Row[] = [
   { status: 504, code: 'outcome_unknown', from: http },
 ]
 
-/** Answers that are not the vault's: a status without its JSON comes from something between us. */
-const foreignRows: Readonly<Record<number, ErrorCode>> = {
-  429: 'throttled',
-  500: 'outcome_unknown',
-  502: 'outcome_unknown',
-  503: 'unavailable',
-  504: 'outcome_unknown',
-}
-
-const failures: Readonly<Record<Exclude<Failure, 'foreign'>, ErrorCode>> = {
-  connect: 'unavailable',
-  cut: 'outcome_unknown',
-  stale: 'outcome_unknown',
-  // whoever answers so has not acted
-  redirect: 'unavailable',
-  too_large: 'corrupt',
-  // a link in an answer leads away from the vault
-  elsewhere: 'corrupt',
-  closed: 'cancelled',
-}
+const own = {
+  failures: {
+    stale: 'outcome_unknown',
+    // a link in an answer leads away from the vault
+    elsewhere: 'corrupt',
+    closed: 'cancelled',
+  },
+} as const
 
 /** Names a raw error of this adapter. Pure. */
 export function classify(error: unknown): Classification {
-  if (error instanceof BrokerError) return { code: error.code, ...wait(error.retryAfterMs) }
-  if (error instanceof TransportError) {
-    const code = error.failure === 'foreign' ? (foreignRows[error.status ?? 0] ?? 'corrupt') : failures[error.failure]
-    return { code, ...wait(error.retryAfterMs) }
-  }
   if (isRestError(error)) return ofAnswer(error)
-  if (error instanceof Error && error.name === 'AbortError') return { code: 'cancelled' }
-  return { code: 'internal' }
+  return classifyAlike(error, own) ?? { code: 'internal' }
 }
 
 /** Whether the vault answered with this status. */
@@ -97,11 +78,7 @@ function ofAnswer(error: RestError): Classification {
     ...(retryAfter === undefined ? {} : { 'retry-after': retryAfter }),
     ...(date === undefined ? {} : { date }),
   })
-  return { code: answerRows.find(fits)?.code ?? 'internal', ...wait(retryAfterMs) }
-}
-
-function wait(retryAfterMs: number | undefined): { retryAfterMs?: number } {
-  return retryAfterMs === undefined ? {} : { retryAfterMs }
+  return codeWith(answerRows.find(fits)?.code ?? 'internal', retryAfterMs)
 }
 
 function member(value: unknown, name: string): unknown {

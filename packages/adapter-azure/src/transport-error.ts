@@ -1,25 +1,13 @@
-import { neverSent } from '@keyturn/core'
+import { TransportError as AnyTransportError, neverSent, type TransportFailure } from '@keyturn/core'
 
 /**
- * Why a request got no usable answer. `connect`: it was never sent. `cut`: it may have been acted on; `stale` is a cut on a connection that was kept
- * from an earlier call. `elsewhere`: it was about to go where it must not.
+ * `stale`: a cut on a connection that was kept from an earlier call. `elsewhere`: the request was about to go where it must not. `closed`: the store was
+ * closed under it.
  */
-export type Failure = 'connect' | 'cut' | 'stale' | 'redirect' | 'foreign' | 'too_large' | 'elsewhere' | 'closed'
+export type Failure = TransportFailure | 'stale' | 'elsewhere' | 'closed'
 
-/** A request that got no answer of the server's kind. It carries neither what was sent nor what came back. */
-export class TransportError extends Error {
-  override readonly name = 'TransportError'
-  readonly failure: Failure
-  readonly status: number | undefined
-  readonly retryAfterMs: number | undefined
-
-  constructor(failure: Failure, message: string, more: { readonly status?: number; readonly retryAfterMs?: number | undefined } = {}) {
-    super(message)
-    this.failure = failure
-    this.status = more.status
-    this.retryAfterMs = more.retryAfterMs
-  }
-}
+/** What a request ends with that got no answer of the vault's kind, or of the authority's. */
+export class TransportError extends AnyTransportError<Failure> {}
 
 /** An error of Node's by its code alone: the rest may hold what was sent. */
 export function cutOf(error: unknown, reused: boolean): Error {

@@ -1,4 +1,4 @@
-import { BrokerError, type Classification, type ErrorCode } from '@keyturn/core'
+import { type Classification, classifyAlike, codeWith, type ErrorCode } from '@keyturn/core'
 
 /** What gRPC answers with: a numbered status and a sentence, as grpc-js and gax throw it. https://grpc.io/docs/guides/status-codes/ */
 export interface StatusError extends Error {
@@ -104,14 +104,12 @@ export const statusRows: readonly Row[] = [
 
 /** Names a raw error of this adapter. Pure. */
 export function classify(error: unknown): Classification {
-  if (error instanceof BrokerError) {
-    return { code: error.code, ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }) }
-  }
-  if (error instanceof Error && error.name === 'AbortError') return { code: 'cancelled' }
+  // first: a DOMException has a number too
+  const alike = classifyAlike(error)
+  if (alike !== undefined) return alike
   if (!isStatus(error)) return { code: 'internal' }
   const row = statusRows.find(each => each.status === error.code && (each.text === undefined || each.text.test(textOf(error))))
-  const wait = waitOf(error.statusDetails)
-  return { code: row?.code ?? 'internal', ...(wait === undefined ? {} : { retryAfterMs: wait }) }
+  return codeWith(row?.code ?? 'internal', waitOf(error.statusDetails))
 }
 
 /** The sentence of a status: gax puts number and name before it in the message. */

@@ -1,6 +1,5 @@
-import { BrokerError, type Classification, type ErrorCode } from '@keyturn/core'
+import { type Classification, classifyAlike, codeWith, type ErrorCode } from '@keyturn/core'
 import { StatusError, type Tell } from './status.ts'
-import { type Failure, TransportError } from './transport.ts'
 
 interface Row {
   readonly status: number
@@ -52,33 +51,13 @@ export const answerRows: readonly Row[] = [
   { status: 504, code: 'outcome_unknown', from: `${reasons}: Timeout, it may go on` },
 ]
 
-/** Answers that are not the server's: a status without its JSON comes from something between us. */
-const foreignRows: Readonly<Record<number, ErrorCode>> = {
-  401: 'unauthenticated',
-  429: 'throttled',
-  500: 'outcome_unknown',
-  502: 'outcome_unknown',
-  503: 'unavailable',
-  504: 'outcome_unknown',
-}
-
-const failures: Readonly<Record<Exclude<Failure, 'foreign'>, ErrorCode>> = {
-  connect: 'unavailable',
-  cut: 'outcome_unknown',
-  // whoever answers so has not acted
-  redirect: 'unavailable',
-  too_large: 'corrupt',
-}
+/** A proxy before the server may ask for the credential too. */
+const own = { foreign: { 401: 'unauthenticated' } } as const
 
 /** Names a raw error of this adapter. Pure. */
 export function classify(error: unknown): Classification {
-  if (error instanceof BrokerError) return { code: error.code, ...wait(error.retryAfterMs) }
-  if (error instanceof TransportError) {
-    const code = error.failure === 'foreign' ? (foreignRows[error.status ?? 0] ?? 'corrupt') : failures[error.failure]
-    return { code, ...wait(error.retryAfterMs) }
-  }
-  if (error instanceof StatusError) return { code: rowOf(error)?.code ?? 'internal', ...wait(error.retryAfterMs) }
-  return { code: error instanceof Error && error.name === 'AbortError' ? 'cancelled' : 'internal' }
+  if (error instanceof StatusError) return codeWith(rowOf(error)?.code ?? 'internal', error.retryAfterMs)
+  return classifyAlike(error, own) ?? { code: 'internal' }
 }
 
 function rowOf(error: StatusError): Row | undefined {
@@ -90,8 +69,4 @@ function rowOf(error: StatusError): Row | undefined {
       (row.cause === undefined || error.has(row.cause)) &&
       (row.tell === undefined || error.tells.has(row.tell)),
   )
-}
-
-function wait(retryAfterMs: number | undefined): { retryAfterMs?: number } {
-  return retryAfterMs === undefined ? {} : { retryAfterMs }
 }

@@ -1,5 +1,7 @@
-import { neverSent } from '@keyturn/core'
+import { neverSent, TransportError } from '@keyturn/core'
 import { type Dispatcher, Pool, ProxyAgent } from 'undici'
+
+export { TransportError }
 
 const connectMs = 5_000
 /** Below the shortest wait after which balancers drop a silent connection, and what a Go server keeps. */
@@ -24,24 +26,6 @@ export interface TransportSettings extends Endpoint {
   readonly connections: number
   /** The longest wait for the head of an answer, and for each piece of its body. */
   readonly answerMs: number
-}
-
-/** Why a request got no usable answer. `connect`: it was never sent. `cut`: it may have been acted on. */
-export type Failure = 'connect' | 'cut' | 'redirect' | 'foreign' | 'too_large'
-
-/** A request that got no answer of the server's kind. It carries neither what was sent nor what came back. */
-export class TransportError extends Error {
-  override readonly name = 'TransportError'
-  readonly failure: Failure
-  readonly status: number | undefined
-  readonly retryAfterMs: number | undefined
-
-  constructor(failure: Failure, message: string, more: { readonly status?: number; readonly retryAfterMs?: number | undefined } = {}) {
-    super(message)
-    this.failure = failure
-    this.status = more.status
-    this.retryAfterMs = more.retryAfterMs
-  }
 }
 
 export interface TransportRequest {

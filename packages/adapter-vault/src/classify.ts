@@ -1,7 +1,6 @@
-import { BrokerError, type Classification, type ErrorCode } from '@keyturn/core'
+import { type Classification, classifyAlike, codeWith, type ErrorCode } from '@keyturn/core'
 import { Answer } from './answer.ts'
 import { JsonError } from './json-source.ts'
-import { type Failure, TransportError } from './transport.ts'
 
 /** node-vault's `ApiResponseError`: it has no class that could be imported. */
 export interface ApiError extends Error {
@@ -64,41 +63,17 @@ export const answerRows: readonly Row[] = [
   { status: 504, code: 'outcome_unknown', from: 'RFC 9110, 15.6.5: a gateway sent the request on' },
 ]
 
-/** Answers that are not the server's: a status without its JSON comes from something between us. */
-const foreignRows: Readonly<Record<number, ErrorCode>> = {
-  429: 'throttled',
-  500: 'outcome_unknown',
-  502: 'outcome_unknown',
-  503: 'unavailable',
-  504: 'outcome_unknown',
-}
-
-const failures: Readonly<Record<Exclude<Failure, 'foreign'>, ErrorCode>> = {
-  path: 'invalid_argument',
-  connect: 'unavailable',
-  cut: 'outcome_unknown',
-  // whoever answers so has not acted: a standby without forwarding, or a balancer that wants another scheme
-  redirect: 'unavailable',
-  too_large: 'corrupt',
-}
+const own = { failures: { path: 'invalid_argument' } } as const
 
 /** Names a raw error of this adapter. Pure. */
 export function classify(error: unknown): Classification {
-  if (error instanceof BrokerError) return { code: error.code, ...wait(error.retryAfterMs) }
-  if (error instanceof TransportError) {
-    const code = error.failure === 'foreign' ? (foreignRows[error.status ?? 0] ?? 'corrupt') : failures[error.failure]
-    return { code, ...wait(error.retryAfterMs) }
-  }
+  const alike = classifyAlike(error, own)
+  if (alike !== undefined) return alike
   if (error instanceof JsonError) return { code: 'corrupt' }
-  if (error instanceof Error && error.name === 'AbortError') return { code: 'cancelled' }
   return isApiError(error) ? ofAnswer(error.response.statusCode, error.response.body) : { code: 'internal' }
 }
 
 function ofAnswer(status: number, { errors, retryAfterMs }: Answer): Classification {
   const row = answerRows.find(each => each.status === status && (each.text === undefined || errors.some(text => each.text?.test(text))))
-  return { code: row?.code ?? 'internal', ...wait(retryAfterMs) }
-}
-
-function wait(retryAfterMs: number | undefined): { retryAfterMs?: number } {
-  return retryAfterMs === undefined ? {} : { retryAfterMs }
+  return codeWith(row?.code ?? 'internal', retryAfterMs)
 }

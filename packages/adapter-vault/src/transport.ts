@@ -1,4 +1,4 @@
-import { neverSent } from '@keyturn/core'
+import { TransportError as AnyTransportError, neverSent, type TransportFailure } from '@keyturn/core'
 import { type Dispatcher, Pool, ProxyAgent } from 'undici'
 import { Answer } from './answer.ts'
 
@@ -15,23 +15,11 @@ export interface TransportSettings {
   readonly answerMs: number
 }
 
-/** Why a request got no usable answer. `connect`: it was never sent. `cut`: it may have been acted on. */
-export type Failure = 'path' | 'connect' | 'cut' | 'redirect' | 'foreign' | 'too_large'
+/** `path`: the request was not sent, because it would have reached another place than its path names. */
+export type Failure = TransportFailure | 'path'
 
-/** A request that got no answer of the server's kind. It carries neither what was sent nor what came back. */
-export class TransportError extends Error {
-  override readonly name = 'TransportError'
-  readonly failure: Failure
-  readonly status: number | undefined
-  readonly retryAfterMs: number | undefined
-
-  constructor(failure: Failure, message: string, more: { readonly status?: number; readonly retryAfterMs?: number | undefined } = {}) {
-    super(message)
-    this.failure = failure
-    this.status = more.status
-    this.retryAfterMs = more.retryAfterMs
-  }
-}
+/** What a request ends with that got no answer of Vault's kind. */
+export class TransportError extends AnyTransportError<Failure> {}
 
 /** What node-vault hands to its transport: of the many options of `request` only these reach it from us. */
 export interface TransportRequest {
