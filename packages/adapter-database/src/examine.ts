@@ -30,8 +30,8 @@ export function examinePath({ rows, sealer }: Parts, path: StorePath): readonly 
   const current = rows.current(path)
   try {
     if (current === undefined) throw gone(rows, path)
-    unsealed(sealer, { path, id: current.id, revision: current.revision }, current)
-    return [{ ok: true, what }]
+    const { fieldNames } = unsealed(sealer, { path, id: current.id, revision: current.revision }, current).value
+    return [{ ok: true, what, ...(fieldNames === undefined ? {} : { fields: fieldNames }) }]
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
     return [{ ok: false, what, detail: error.message, hint: error.hint ?? 'write the secret, or correct the path', code: error.code }]

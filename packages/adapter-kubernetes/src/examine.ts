@@ -85,7 +85,11 @@ async function fields(client: Client, place: Place, signal: AbortSignal): Promis
     return { ok: false, detail: 'it is being deleted', hint: 'wait until its finalizers let it go, and write it', code: 'not_found' }
   const names = decodeData(found.data)?.fieldNames
   if (names === undefined) return { ok: false, detail: 'it holds no field', hint: 'write a value to it', code: 'precondition_failed' }
-  return { ok: true, detail: `${found.type}; fields: ${names.join(', ')} (read with their values: the API tells them only so)` }
+  return {
+    ok: true,
+    detail: `${found.type}; fields: ${names.join(', ')} (read with their values: the API tells them only so)`,
+    fields: names,
+  }
 }
 
 function isListed(named: readonly Named[], path: string): boolean {
