@@ -43,15 +43,25 @@ function departuresOf(rows: readonly Row[]): readonly string[] {
   )
 }
 
-/** `rows: 9 run, 2 absent, 0 failed` */
+/** What ran on a fake of ours says something of the adapter or of a reader, and nothing of the service. */
+const isOwn = ({ server }: Row) => server.includes('our own fake')
+
+/** `rows: 9 run, 2 absent, 0 failed; 3 on our own fakes` */
 export function countsOf(rows: readonly Row[]): string {
+  const own = rows.filter(isOwn).length
   const absent = rows.filter(row => row.absent !== undefined).length
-  return `rows: ${rows.length - absent} run, ${absent} absent, ${rows.filter(row => row.failed > 0).length} failed`
+  const failed = rows.filter(row => row.failed > 0).length
+  return `rows: ${rows.length - own - absent} run, ${absent} absent, ${failed} failed; ${own} on our own fakes`
 }
 
 /** For a terminal. The counts are the last line. */
 export function asText(rows: readonly Row[]): string {
-  const table = [head, ...rows.map(cellsOf)]
+  const apart = rows.filter(isOwn).map(cellsOf)
+  const table = [
+    head,
+    ...rows.filter(row => !isOwn(row)).map(cellsOf),
+    ...(apart.length === 0 ? [] : [['on our own fakes', '', '', '', ''], ...apart]),
+  ]
   const widths = head.map((_, column) => Math.max(...table.map(line => line[column]?.length ?? 0)))
   const lines = table.map(line =>
     line
@@ -68,7 +78,12 @@ export function asText(rows: readonly Row[]): string {
 /** As a page of the documents. `date` is that of the run: `2026-11-21`. */
 export function asPage(rows: readonly Row[], date: string): string {
   const line = (cells: readonly string[]) => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  const table = [line(head), line(head.map(() => '---')), ...rows.map(row => line(cellsOf(row)))]
+  const tableOf = (some: readonly Row[]) => [line(head), line(head.map(() => '---')), ...some.map(row => line(cellsOf(row)))]
+  const own = rows.filter(isOwn)
+  const apart =
+    own.length === 0
+      ? []
+      : ['', '## On our own fakes', '', 'No evidence of a service: readers and faults that had no server here.', '', ...tableOf(own)]
   const departures = departuresOf(rows)
   const below =
     departures.length === 0
@@ -86,9 +101,10 @@ export function asPage(rows: readonly Row[], date: string): string {
     '',
     `The table of \`npm run test:live\` on ${date}. A server that a machine does not have is *absent* there, with the reason, and never counts as passed.`,
     '',
-    ...table,
+    ...tableOf(rows.filter(row => !isOwn(row))),
     '',
     countsOf(rows),
+    ...apart,
     ...below,
     '',
   ].join('\n')
