@@ -1,22 +1,12 @@
-import { createSecretKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import {
-  capabilityTable,
-  type Fault,
-  runStoreChecks,
-  type StoreHarness,
-  seededRandom,
-  slowMs,
-  tableDiffers,
-  wallClock,
-} from '@keyturn/conformance'
+import { capabilityTable, type Fault, runStoreChecks, type StoreHarness, slowMs, tableDiffers, testContext } from '@keyturn/conformance'
 import type { StorePath } from '@keyturn/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Credential } from '../../../test/fakes/aws-accounts.ts'
 import { AwsSecretsManagerFake, type Knob } from '../../../test/fakes/aws-secrets-manager.ts'
 import { open, options } from './index.ts'
 
-const context = { clock: wallClock, random: seededRandom('aws'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('aws')
 
 let fake: AwsSecretsManagerFake
 let keys: Credential

@@ -1,9 +1,8 @@
-import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { seededRandom } from '@keyturn/conformance'
+import { testContext } from '@keyturn/conformance'
 import { type BrokerError, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AwsIdentityFake } from '../../../test/fakes/aws-identity.ts'
@@ -47,7 +46,7 @@ const own = () => ({
 })
 
 async function storeWith(auth: object | undefined, env: Record<string, string> = {}): Promise<Store> {
-  const context = { clock, random: seededRandom('aws'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+  const context = testContext('aws', { clock })
   const adapter = await open(options.parse(auth === undefined ? {} : { auth }), context, { env: { ...own(), ...env } })
   opened.push(adapter)
   return new Store(adapter, { name: 'aws', clock, timeoutMs: 30_000 })

@@ -6,25 +6,20 @@ import { nextToken } from './secret.ts'
 /** The most that AWS puts on a page. https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html */
 const pageSize = 100
 
-/**
- * The names of secrets that begin so, a page when its turn comes. A name that the page before had too, because something was written in between,
- * comes once.
- */
+/** The names of secrets that begin so, each once, a page when its turn comes: pages repeat names when something is written in between. */
 export async function* listed(client: Client, prefix: string, signal: AbortSignal): AsyncIterable<StorePath> {
   const start = listPrefix(prefix)
-  let before: ReadonlySet<string> = new Set()
+  const told = new Set<string>()
   for (let token: string | undefined, page = 0; page === 0 || token !== undefined; page += 1) {
     const answer = await client.list(start, pageSize, token, signal)
-    const names = new Set<string>()
-    for (const { Name: name } of answer.SecretList ?? []) {
+    if (answer.SecretList === undefined) throw new BrokerError('corrupt', 'aws: the answer to a list has no list')
+    for (const { Name: name } of answer.SecretList) {
       if (name === undefined) throw new BrokerError('corrupt', 'aws: a secret in a list has no name')
       // the filter of AWS decides what is sent, not what is meant
-      if (!name.startsWith(start) || names.has(name)) continue
-      names.add(name)
-      if (!before.has(name)) yield name as StorePath
+      if (!name.startsWith(start) || told.has(name)) continue
+      told.add(name)
+      yield name as StorePath
     }
-    if (answer.SecretList === undefined) throw new BrokerError('corrupt', 'aws: the answer to a list has no list')
-    before = names
     token = nextToken(answer, token)
   }
 }

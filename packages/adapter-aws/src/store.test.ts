@@ -183,10 +183,11 @@ describe('a list', () => {
     }
   })
 
-  test('does not trust the filter, and gives a name once that two pages have', async () => {
+  test('does not trust the filter, and gives a name once that several pages have', async () => {
     const page = (names: readonly string[], next?: string) => JSON.stringify({ SecretList: names.map(Name => ({ Name })), NextToken: next })
     fake.turn(/List/, { do: 'say', body: page(['a/1', 'b/1', 'a/2'], 't1') }, 1)
-    fake.turn(/List/, { do: 'say', body: page(['a/2', 'a/3', 'A/4'], '') }, 1)
+    fake.turn(/List/, { do: 'say', body: page(['a/2', 'a/3', 'A/4'], 't2') }, 1)
+    fake.turn(/List/, { do: 'say', body: page(['a/1'], '') }, 1)
     expect(await Array.fromAsync(store.list('a/'))).toEqual(['a/1', 'a/2', 'a/3'])
   })
 

@@ -1,8 +1,7 @@
-import { createSecretKey } from 'node:crypto'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { inspect } from 'node:util'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AwsSecretsManagerFake, type FakeSettings } from '../../../test/fakes/aws-secrets-manager.ts'
@@ -10,7 +9,7 @@ import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
 import { open, options } from './index.ts'
 
 const path = 'app' as StorePath
-const context = { clock: wallClock, random: seededRandom('aws'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('aws')
 const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 const tls = { key: testCertificates.server.key, cert: testCertificates.server.cert }
 

@@ -164,6 +164,14 @@ describe('a write that expects nothing there', () => {
     expect(await failure(store.write(path, text('2'), once))).toMatchObject({ code: 'conflict' })
   })
 
+  test('that was done before the secret was deleted does not bring it back', async () => {
+    const once = intent({ ifMatch: null })
+    await store.write(path, text('v'), once)
+    await store.delete(path, intent())
+    expect(await failure(store.write(path, text('v'), once))).toMatchObject({ code: 'conflict' })
+    expect(await failure(store.read(path))).toMatchObject({ code: 'not_found' })
+  })
+
   test('needs a name: an ARN names a secret that is there', async () => {
     const arn = `arn:aws:secretsmanager:${fake.region}:123456789012:secret:none-AbCdEf` as StorePath
     expect(await failure(store.write(arn, text('v'), intent({ ifMatch: null })))).toMatchObject({ code: 'not_found' })

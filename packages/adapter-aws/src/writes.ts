@@ -83,9 +83,7 @@ export class Writes {
   async #revived(intent: Intent, cause: unknown): Promise<VersionInfo> {
     const { path, key, signal } = intent
     const known = await find(this.#client, secretId(path), signal)
-    if (known?.labels.has(key)) {
-      throw new BrokerError('conflict', `aws: ${path} was deleted after this write was done`, { hint: 'read it again', cause })
-    }
+    if (known?.labels.has(key)) throw deletedSince(path, cause)
     await this.#client.restore(secretId(path), signal)
     return this.#added(intent, current)
   }
@@ -101,6 +99,7 @@ export class Writes {
       const known = await find(this.#client, path, signal)
       if (known === undefined) throw error
       if (known.deleted) {
+        if (known.labels.has(key)) throw deletedSince(path, error)
         await this.#client.restore(path, signal)
         return this.#swap(intent, known.current)
       }
@@ -189,6 +188,11 @@ export async function makeCurrent(
     if (now.current === to) return
     throw now.current === from ? error : stale(path)
   }
+}
+
+/** This intent was done, and then somebody took the secret away: to send it again does not bring it back. */
+function deletedSince(path: StorePath, cause: unknown): BrokerError {
+  return new BrokerError('conflict', `aws: ${path} was deleted after this write was done`, { hint: 'read it again', cause })
 }
 
 function idOf({ VersionId: version }: { readonly VersionId?: string | undefined }): VersionId {

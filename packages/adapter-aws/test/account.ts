@@ -1,11 +1,10 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, type Etag, SecretValue, Store, type StoreAdapter } from '@keyturn/core'
 import { expect } from 'vitest'
 import { AwsSecretsManagerFake } from '../../../test/fakes/aws-secrets-manager.ts'
 import { open, options } from '../src/index.ts'
 
-const context = { clock: wallClock, random: seededRandom('aws'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('aws')
 
 export const text = (value: string) => SecretValue.text(value)
 export const intent = (more: { ifMatch?: Etag | null } = {}) => ({ idempotencyKey: crypto.randomUUID(), ...more })
