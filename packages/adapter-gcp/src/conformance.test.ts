@@ -1,21 +1,12 @@
-import { createSecretKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import {
-  capabilityTable,
-  type Fault,
-  runStoreChecks,
-  type StoreHarness,
-  seededRandom,
-  slowMs,
-  tableDiffers,
-  wallClock,
-} from '@keyturn/conformance'
+import { capabilityTable, type Fault, runStoreChecks, type StoreHarness, slowMs, tableDiffers, testContext } from '@keyturn/conformance'
 import type { StorePath } from '@keyturn/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GcpSecretManagerFake, type Knob } from '../../../test/fakes/gcp-secret-manager.ts'
 import { open, options } from './index.ts'
 
-const context = { clock: wallClock, random: seededRandom('gcp'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('gcp')
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const project = 'shop-prod'
 const parent = `projects/${project}`
 
@@ -171,19 +162,13 @@ function harnessOf(alias: string | undefined): StoreHarness {
 describe('adapter-gcp, the newest version current', () => {
   const run = runStoreChecks(harnessOf(undefined), { test })
   test('shows in its README what the run showed', () => {
-    expect(tableDiffers(readme('Without'), capabilityTable(run))).toBeUndefined()
+    expect(tableDiffers(readme, capabilityTable(run), 'Without `alias`')).toBeUndefined()
   })
 })
 
 describe('adapter-gcp, current by an alias', () => {
   const run = runStoreChecks(harnessOf('current'), { test })
   test('shows in its README what the run showed', () => {
-    expect(tableDiffers(readme('With'), capabilityTable(run))).toBeUndefined()
+    expect(tableDiffers(readme, capabilityTable(run), 'With `alias`')).toBeUndefined()
   })
 })
-
-/** The part of the README about one kind of section: each has a table. */
-function readme(kind: 'With' | 'Without'): string {
-  const text = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  return text.split(/^### /m).find(part => part.startsWith(`${kind} \`alias\``)) ?? ''
-}

@@ -1,5 +1,7 @@
 /** The most secrets to remember something of. */
 const most = 10_000
+/** How long a denial is remembered: so that it costs a call now and then, not one a read. */
+const denialMs = 600_000
 
 /** What was seen of a secret last. */
 interface Seen {
@@ -7,6 +9,8 @@ interface Seen {
   readonly newest: number
   /** When some of its versions were made, by number: that never changes. */
   readonly births: ReadonlyMap<number, Birth>
+  /** Until when it is not asked again when versions were made, in milliseconds since the epoch. */
+  readonly deniedUntil: number
 }
 
 interface Birth {
@@ -35,19 +39,34 @@ export class Memory {
 
   /** A version exists. */
   saw(name: string, number: number, birth?: Birth): void {
+    this.#keep(name, { number, ...(birth === undefined ? {} : { birth }) })
+  }
+
+  /** A version exists, and it was denied when it was made. */
+  sawDenied(name: string, number: number, now: Date): void {
+    this.#keep(name, { number, deniedUntil: now.getTime() + denialMs })
+  }
+
+  /** Whether it was denied of late when versions of this secret were made. */
+  isDenied(name: string, now: Date): boolean {
+    return now.getTime() < (this.#seen.get(name)?.deniedUntil ?? 0)
+  }
+
+  /** The secret is not what it was. */
+  forget(name: string): void {
+    this.#seen.delete(name)
+  }
+
+  #keep(name: string, { number, birth, deniedUntil }: { number: number; birth?: Birth; deniedUntil?: number }): void {
     const before = this.#seen.get(name)
     const kept = [...(before?.births ?? [])].filter(([each]) => each !== number).slice(-3)
     this.#seen.delete(name)
     this.#seen.set(name, {
       newest: Math.max(number, before?.newest ?? 0),
       births: new Map(birth === undefined ? kept : [...kept, [number, birth]]),
+      deniedUntil: deniedUntil ?? before?.deniedUntil ?? 0,
     })
     const [oldest] = this.#seen.keys()
     if (this.#seen.size > most && oldest !== undefined) this.#seen.delete(oldest)
-  }
-
-  /** The secret is not what it was. */
-  forget(name: string): void {
-    this.#seen.delete(name)
   }
 }

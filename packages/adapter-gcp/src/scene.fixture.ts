@@ -1,17 +1,11 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { BrokerError, SecretValue, Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { GcpSecretManagerFake } from '../../../test/fakes/gcp-secret-manager.ts'
 import { open, options } from './index.ts'
 
 /** What a store is opened with, beside its section. */
-export const context = {
-  clock: wallClock,
-  random: seededRandom('gcp'),
-  etagKey: createSecretKey(Buffer.alloc(32, 7)),
-  data: '/nonexistent',
-}
+export const context = testContext('gcp')
 export const parent = 'projects/shop-prod'
 
 /** A fake of the service for each test, and stores on it that are closed behind it. `more` are keys of every section. */

@@ -63,9 +63,9 @@ export class SecretCalls {
   /** When a version was made. Who may read values but no metadata is told the time of the answer. */
   async birth(name: string, { number, sum }: Accessed, signal: AbortSignal): Promise<Date> {
     const known = this.#memory.birth(name, number, sum)
-    if (known !== undefined) {
+    if (known !== undefined || this.#memory.isDenied(name, this.#now())) {
       this.#memory.saw(name, number)
-      return known
+      return known ?? this.#now()
     }
     try {
       const { createdAt } = await this.version(name, number, signal)
@@ -73,7 +73,7 @@ export class SecretCalls {
       return createdAt
     } catch (error) {
       if (!hasStatus(error, status.permissionDenied)) throw error
-      this.#memory.saw(name, number)
+      this.#memory.sawDenied(name, number, this.#now())
       return this.#now()
     }
   }

@@ -25,6 +25,14 @@ describe('a read', () => {
     expect((await store.read(at('app'), { version: '2' as VersionId })).state).toBe('current')
   })
 
+  test('without the right to a version’s time asks for it once, not at each read', async () => {
+    scene.put('app', 'the value')
+    scene.fake.anonymous = { may: permission => permission === 'secretmanager.versions.access' }
+    const store = await scene.store()
+    for (let count = 0; count < 3; count += 1) await store.read(at('app'))
+    expect(scene.methods()).toEqual(['AccessSecretVersion', 'GetSecretVersion', 'AccessSecretVersion', 'AccessSecretVersion'])
+  })
+
   test('never goes back behind what was written or read, when the service is behind', async () => {
     const store = await scene.store()
     await store.write(at('app'), SecretValue.text('first'), intent())

@@ -109,6 +109,23 @@ describe('a token', () => {
     expect((await tokens.insteadOf(refused, signal))?.token).toBe('token-2')
     expect([logins.length, await current()]).toEqual([2, 'token-2'])
   })
+
+  test('whose replacement is refused as well is not replaced by every call, but after a pause', async () => {
+    const { clock, logins, tokens } = setUp()
+    const { signal } = new AbortController()
+    const first = tokens.current(signal)
+    logins[0]?.give()
+    const second = tokens.insteadOf(await first, signal)
+    logins[1]?.give()
+    const refused = await second
+    if (refused === undefined) throw new Error('there is another one')
+    for (let count = 0; count < 20; count += 1) expect(await tokens.insteadOf(refused, signal)).toBeUndefined()
+    expect(logins).toHaveLength(2)
+    clock.ms += 10_000
+    const third = tokens.insteadOf(refused, signal)
+    logins[2]?.give()
+    expect((await third)?.token).toBe('token-3')
+  })
 })
 
 describe('a login', () => {
@@ -129,6 +146,20 @@ describe('a login', () => {
     clock.timers[0]?.run()
     await expect(hanging).rejects.toMatchObject({ code: 'unavailable' } satisfies Partial<BrokerError>)
     expect(logins[0]?.signal.aborted).toBe(true)
+    clock.ms += 1_000
+    const next = current()
+    logins[1]?.give()
+    expect(await next).toBe('token-2')
+  })
+
+  test('that failed is not begun again for each caller, but a second later', async () => {
+    const { clock, logins, current } = setUp()
+    const first = current()
+    logins[0]?.fail(new Error('no'))
+    await expect(first).rejects.toThrow('no')
+    for (let count = 0; count < 20; count += 1) await expect(current()).rejects.toThrow('no')
+    expect(logins).toHaveLength(1)
+    clock.ms += 1_000
     const next = current()
     logins[1]?.give()
     expect(await next).toBe('token-2')

@@ -19,8 +19,10 @@ export interface Credential {
 const loginMs = 15_000
 /** A token is replaced this long before its end, or in the last fifth of its life when that is shorter. https://cloud.google.com/compute/docs/access/authenticate-workloads */
 const earlyMs = 225_000
-/** Between two attempts to replace a token that still serves. */
+/** Between two attempts to replace a token that still serves, or that Google refused. */
 const pauseMs = 10_000
+/** How long callers share a failed login. */
+const quietMs = 1_000
 
 /** One token for all callers: got once, replaced before it ends while it still serves, and shared by everybody who waits. */
 export class Tokens {
@@ -29,6 +31,8 @@ export class Tokens {
   #held: (Grant & { readonly replaceAt: number }) | undefined
   #login: Promise<Grant> | undefined
   #triedAt = Number.NEGATIVE_INFINITY
+  #forcedAt = Number.NEGATIVE_INFINITY
+  #quiet: { readonly until: number; readonly error: unknown } | undefined
 
   constructor(credential: Credential, clock: Clock) {
     this.#credential = credential
@@ -46,15 +50,22 @@ export class Tokens {
     return held
   }
 
-  /** Another token after this one was refused; undefined when there is no other. */
+  /** Another token after this one was refused; undefined when there is no other, and when one that was asked for of late was refused as well. */
   async insteadOf(refused: Grant, signal: AbortSignal): Promise<Grant | undefined> {
-    if (this.#held?.token === refused.token) this.#held = undefined
+    const now = this.#clock.now().getTime()
+    if (this.#held?.token === refused.token) {
+      if (now < this.#forcedAt + pauseMs) return undefined
+      this.#forcedAt = now
+      this.#held = undefined
+    }
     const grant = await this.current(signal)
     return grant.token === refused.token ? undefined : grant
   }
 
   #renewed(): Promise<Grant> {
-    this.#triedAt = this.#clock.now().getTime()
+    const now = this.#clock.now().getTime()
+    if (this.#quiet !== undefined && now < this.#quiet.until) return Promise.reject(this.#quiet.error)
+    this.#triedAt = now
     this.#login ??= this.#bounded().finally(() => {
       this.#login = undefined
     })
@@ -65,8 +76,13 @@ export class Tokens {
     const { title } = this.#credential
     const begun = this.#clock.now().getTime()
     const late = () => new BrokerError('unavailable', `gcp: no answer to ${title} within ${loginMs} ms`)
-    const grant = await bounded(this.#clock, loginMs, undefined, late, signal => this.#credential.login(signal))
-    this.#held = { ...grant, replaceAt: grant.endsAt - Math.min(earlyMs, (grant.endsAt - begun) / 5) }
-    return grant
+    try {
+      const grant = await bounded(this.#clock, loginMs, undefined, late, signal => this.#credential.login(signal))
+      this.#held = { ...grant, replaceAt: grant.endsAt - Math.min(earlyMs, (grant.endsAt - begun) / 5) }
+      return grant
+    } catch (error) {
+      this.#quiet = { error, until: this.#clock.now().getTime() + quietMs }
+      throw error
+    }
   }
 }
