@@ -1,6 +1,5 @@
-import { createSecretKey } from 'node:crypto'
 import { open, options } from '@keyturn/adapter-aws'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { AwsEmulator } from '../servers/aws-emulator.ts'
@@ -12,7 +11,7 @@ import { tell } from './tell.ts'
 const moto = await findMoto()
 const python = await findBoto3()
 const isThere = moto !== undefined && python !== undefined
-const context = { clock: wallClock, random: seededRandom('live'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('live')
 const auth = { method: 'static', accessKeyId: 'AKIALIVETESTS0000000', secretAccessKey: 'live-tests' }
 const at = (path: string) => path as StorePath
 const intent = () => ({ idempotencyKey: crypto.randomUUID() })

@@ -1,9 +1,8 @@
-import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { open, options } from '@keyturn/adapter-aws'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { AwsSecretsManagerFake } from '../fakes/aws-secrets-manager.ts'
@@ -17,7 +16,7 @@ import { tell } from './tell.ts'
 const moto = await findMoto()
 const python = await findBoto3()
 const isThere = moto !== undefined && python !== undefined
-const context = { clock: wallClock, random: seededRandom('live'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('live')
 const at = (path: string) => path as StorePath
 const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 const text = (value: string) => SecretValue.text(value)

@@ -1,7 +1,6 @@
-import { createSecretKey } from 'node:crypto'
 import { SecretsManager } from '@aws-sdk/client-secrets-manager'
 import { open, options } from '@keyturn/adapter-aws'
-import { runStoreChecks, type StoreHarness, seededRandom, wallClock } from '@keyturn/conformance'
+import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StorePath } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { AwsSecretsManagerFake } from '../fakes/aws-secrets-manager.ts'
@@ -66,7 +65,7 @@ const servers: readonly {
   },
 ]
 
-const context = { clock: wallClock, random: seededRandom('live'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('live')
 const auth = { method: 'static', accessKeyId: 'AKIALIVETESTS0000000', secretAccessKey: 'live-tests' }
 const opened = (endpoint: string, more: object = {}) =>
   open(options.parse({ region: 'us-east-1', endpoint, auth, ...more }), context, { env: {} })

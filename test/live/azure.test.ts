@@ -1,11 +1,10 @@
-import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClientSecretCredential } from '@azure/identity'
 import { SecretClient } from '@azure/keyvault-secrets'
 import { open, options } from '@keyturn/adapter-azure'
-import { runStoreChecks, type StoreHarness, seededRandom, wallClock } from '@keyturn/conformance'
+import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { azureCertificate } from '../fakes/azure-certificate.ts'
@@ -25,7 +24,7 @@ const server = 'absent' in given ? undefined : given
 const isEmulator = server !== undefined && (await hasControls(server))
 const counted = { passed: 0, failed: 0 }
 
-const context = { clock: wallClock, random: seededRandom('live'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('live')
 const run = `kt-${crypto.randomUUID().slice(0, 8)}`
 const at = (name: string) => `${run}/${name}` as StorePath
 const text = (value: string) => SecretValue.text(value)

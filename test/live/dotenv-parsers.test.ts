@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
-import { createSecretKey } from 'node:crypto'
 import { access, appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { open } from '@keyturn/adapter-dotenv'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext } from '@keyturn/conformance'
 import { SecretValue, type StorePath } from '@keyturn/core'
 import dotenv from 'dotenv'
 import fc from 'fast-check'
@@ -113,7 +112,7 @@ async function writeFileOf(number: number, values: readonly string[]) {
   const there = names.filter((_, index) => index % 3 === 0)
   const lines = there.map((name, index) => (index % 2 === 0 ? `export ${name}='old' # set by hand # twice` : `${name}${equals}"old"`))
   await writeFile(file, ['# settings', 'KEPT_FIRST=1', ...lines, '', "KEPT_LAST='a b' # last"].join(end) + (number % 4 < 2 ? end : ''))
-  const context = { clock: wallClock, random: seededRandom('parsers'), etagKey: createSecretKey(Buffer.alloc(32, 1)), data: folder }
+  const context = testContext('parsers', { data: folder })
   const store = open({ file, names: 'same' }, context)
   const variables: Record<string, string> = { KEPT_FIRST: '1', KEPT_LAST: 'a b' }
   for (const name of there) variables[name] = 'old'

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
-import { createSecretKey } from 'node:crypto'
 import { SecretManagerServiceClient } from '@google-cloud/secret-manager'
 import { credentials } from '@grpc/grpc-js'
 import { open, options } from '@keyturn/adapter-gcp'
-import { runStoreChecks, type StoreHarness, seededRandom, wallClock } from '@keyturn/conformance'
+import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
 import { GoogleAuth, PassThroughClient } from 'google-auth-library'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -44,7 +43,7 @@ const departures: readonly Departure[] = !isLoopback
       },
     ]
 
-const context = { clock: wallClock, random: seededRandom('live'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('live')
 const run = `kt-${crypto.randomUUID().slice(0, 8)}`
 const at = (path: string) => `${run}/${path}` as StorePath
 const text = (value: string) => SecretValue.text(value)

@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
-import { createSecretKey } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { open, options } from '@keyturn/adapter-kubernetes'
-import { runStoreChecks, type StoreHarness, seededRandom, wallClock } from '@keyturn/conformance'
+import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -17,7 +16,7 @@ import { tell } from './tell.ts'
 
 /** The adapter against a real API server with RBAC on. */
 const binaries = await findKubernetes()
-const context = { clock: wallClock, random: seededRandom('live'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('live')
 const counted = { passed: 0, failed: 0 }
 const all = ['get', 'list', 'create', 'update', 'delete']
 let prepared = false

@@ -1,11 +1,10 @@
-import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { options as awsOptions, open as openAws } from '@keyturn/adapter-aws'
 import { options as azureOptions, open as openAzure } from '@keyturn/adapter-azure'
 import { options as kubernetesOptions, open as openKubernetes } from '@keyturn/adapter-kubernetes'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { givenAzure } from '../servers/azure-given.ts'
@@ -16,7 +15,7 @@ import { tell } from './tell.ts'
 
 /** What Keyturn writes into the stores of the clouds, `vals` reads. */
 const vals = await findVals()
-const context = { clock: wallClock, random: seededRandom('vals'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('vals')
 const text = 'one\r\ntwo\n \u{1f511} \u00e9 \u2028 <&> "\\ '
 
 /** A store with somebody else's server behind it, and how vals reaches the same. */

@@ -1,6 +1,5 @@
-import { createSecretKey } from 'node:crypto'
 import { open, options } from '@keyturn/adapter-vault'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, type FieldInput, SecretValue, Store, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -22,7 +21,7 @@ const readers: readonly (Reader | AbsentReader)[] = [
   await findVaultVals('vault'),
   await findVaultVals('openbao'),
 ]
-const context = { clock: wallClock, random: seededRandom('readers'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('readers')
 const team = 'readers'
 const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 

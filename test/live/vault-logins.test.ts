@@ -1,9 +1,8 @@
-import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { open, options } from '@keyturn/adapter-vault'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, type TestContext, test } from 'vitest'
 import { JwtIssuer } from '../fakes/vault-jwt.ts'
@@ -13,7 +12,7 @@ import { tell } from './tell.ts'
 
 /** Logins by JWT, and namespaces, on a real server. A server without namespaces, as Vault's community edition, is told as a departure. */
 const binary = await findOpenBao()
-const context = { clock: wallClock, random: seededRandom('logins'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('logins')
 const path = 'secret/data/app' as StorePath
 const team = 'admin/payments'
 const issuer = new JwtIssuer()

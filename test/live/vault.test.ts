@@ -1,10 +1,9 @@
-import { createSecretKey } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { open, options } from '@keyturn/adapter-vault'
-import { runStoreChecks, type StoreHarness, seededRandom, wallClock } from '@keyturn/conformance'
+import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, type Capability, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { TokenReviewFake } from '../fakes/token-review.ts'
@@ -13,7 +12,7 @@ import { tell } from './tell.ts'
 
 /** The adapter against a real server in dev mode. Without a binary the row of the live table says absent, and why. */
 const binary = await findOpenBao()
-const context = { clock: wallClock, random: seededRandom('live'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('live')
 const counted = { passed: 0, failed: 0 }
 let prepared = false
 

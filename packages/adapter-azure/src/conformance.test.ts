@@ -1,15 +1,5 @@
-import { createSecretKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import {
-  capabilityTable,
-  type Fault,
-  runStoreChecks,
-  type StoreHarness,
-  seededRandom,
-  slowMs,
-  tableDiffers,
-  wallClock,
-} from '@keyturn/conformance'
+import { capabilityTable, type Fault, runStoreChecks, type StoreHarness, slowMs, tableDiffers, testContext } from '@keyturn/conformance'
 import type { StorePath } from '@keyturn/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AzureKnob } from '../../../test/fakes/azure-server.ts'
@@ -17,7 +7,7 @@ import { AzureVault } from '../../../test/fakes/azure-vault.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
 import { open, options } from './index.ts'
 
-const context = { clock: wallClock, random: seededRandom('azure'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('azure')
 
 let fake: AzureVault
 beforeAll(async () => {

@@ -128,10 +128,9 @@ describe('logging in as the SDK finds it in its process', () => {
   /** Reads `x` in a process of its own, with these variables. */
   async function readElsewhere(auth: object, env: Record<string, string>): Promise<string> {
     const script = `
-      import { createSecretKey } from 'node:crypto'
-      import { seededRandom, wallClock } from '@keyturn/conformance'
+            import { testContext } from '@keyturn/conformance'
       import { open, options } from '@keyturn/adapter-azure'
-      const context = { clock: wallClock, random: seededRandom('azure'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+      const context = testContext('azure')
       const adapter = await open(options.parse(JSON.parse(process.env.SECTION)), context, { env: {} })
       try {
         const { value } = await adapter.read('x', { signal: AbortSignal.timeout(20_000) })

@@ -1,17 +1,11 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, Store, type StoreAdapter } from '@keyturn/core'
 import { expect } from 'vitest'
 import { AzureVault } from '../../../test/fakes/azure-vault.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
 import { open, options } from './index.ts'
 
-export const context = {
-  clock: wallClock,
-  random: seededRandom('azure'),
-  etagKey: createSecretKey(Buffer.alloc(32, 7)),
-  data: '/nonexistent',
-}
+export const context = testContext('azure')
 
 /** A fake vault for one test, and the stores that were opened on it. */
 export class OwnVault {

@@ -1,8 +1,7 @@
-import { createSecretKey } from 'node:crypto'
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { capabilityTable, runStoreChecks, type StoreHarness, seededRandom, slowMs, tableDiffers, wallClock } from '@keyturn/conformance'
+import { capabilityTable, runStoreChecks, type StoreHarness, slowMs, tableDiffers, testContext } from '@keyturn/conformance'
 import type { OpenContext, StorePath } from '@keyturn/core'
 import { afterAll, describe, expect, test } from 'vitest'
 import { type Files, systemFiles } from './files.ts'
@@ -11,12 +10,7 @@ import { DotenvStore } from './store.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'keyturn-dotenv-'))
 const file = join(folder, '.env')
-const context: OpenContext = {
-  clock: wallClock,
-  random: seededRandom('dotenv'),
-  etagKey: createSecretKey(Buffer.alloc(32, 7)),
-  data: folder,
-}
+const context: OpenContext = testContext('dotenv', { data: folder })
 let paths = 0
 
 async function broken(name: string, content: string | Uint8Array, mode = 0o600): Promise<DotenvStore> {

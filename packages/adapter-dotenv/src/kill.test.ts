@@ -7,11 +7,10 @@ import { expect, test } from 'vitest'
 const kills = 5
 const rows = 300
 const program = `
-  import { createSecretKey } from 'node:crypto'
-  import { SecretValue } from '@keyturn/core'
-  import { wallClock, seededRandom } from '@keyturn/conformance'
+    import { SecretValue } from '@keyturn/core'
+  import { testContext } from '@keyturn/conformance'
   const { open } = await import(process.env.ADAPTER)
-  const context = { clock: wallClock, random: seededRandom('kill'), etagKey: createSecretKey(Buffer.alloc(32, 1)), data: '/' }
+  const context = testContext('kill', { data: '/' })
   const store = open({ file: process.env.ENV_FILE, names: 'same' }, context)
   for (let turn = Number(process.env.FROM); ; turn += 1) {
     await store.write('TURN', SecretValue.text(String(turn)), { idempotencyKey: 'x', signal: new AbortController().signal })

@@ -2,7 +2,7 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { seededRandom, testContext, wallClock } from '@keyturn/conformance'
 import { BrokerError, type Etag, SecretValue, Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { open } from './index.ts'
@@ -123,7 +123,7 @@ describe('examining', () => {
 describe('a section that says readOnly', () => {
   test('serves the file and leaves it, and its folder, as they are', async () => {
     await writeFile(file, 'A=one\n')
-    const context = { clock: wallClock, random: seededRandom('store'), etagKey: createSecretKey(Buffer.alloc(32, 1)), data: folder }
+    const context = testContext('store', { data: folder })
     const store = new Store(open({ file, names: 'same', readOnly: true }, context), { name: 'local', clock: wallClock, timeoutMs: 30_000 })
     expect((await store.read(at('A'))).value.equals(text('one'))).toBe(true)
     expect(await failure(store.write(at('A'), text('two'), intent()))).toMatchObject({ code: 'unsupported' })

@@ -1,15 +1,5 @@
-import { createSecretKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import {
-  capabilityTable,
-  type Fault,
-  runStoreChecks,
-  type StoreHarness,
-  seededRandom,
-  slowMs,
-  tableDiffers,
-  wallClock,
-} from '@keyturn/conformance'
+import { capabilityTable, type Fault, runStoreChecks, type StoreHarness, slowMs, tableDiffers, testContext } from '@keyturn/conformance'
 import type { StoreAdapter, StorePath } from '@keyturn/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Knob, KubernetesFake } from '../../../test/fakes/kubernetes.ts'
@@ -17,12 +7,7 @@ import { Refusal } from '../../../test/fakes/kubernetes-status.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
 import { open, options } from './index.ts'
 
-const context = {
-  clock: wallClock,
-  random: seededRandom('kubernetes'),
-  etagKey: createSecretKey(Buffer.alloc(32, 7)),
-  data: '/nonexistent',
-}
+const context = testContext('kubernetes')
 const verbs = ['get', 'list', 'create', 'update', 'delete']
 
 let fake: KubernetesFake

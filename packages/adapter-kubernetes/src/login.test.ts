@@ -1,8 +1,7 @@
-import { createSecretKey } from 'node:crypto'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import type { BrokerError, Clock, StoreAdapter, StorePath } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { KubernetesFake } from '../../../test/fakes/kubernetes.ts'
@@ -37,7 +36,7 @@ afterAll(async () => {
 })
 
 const opened = async (section: object, env: Record<string, string> = {}) => {
-  const context = { clock, random: seededRandom('login'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+  const context = testContext('login', { clock })
   const made = await open(options.parse(section), context, { env })
   adapters.push(made)
   return made

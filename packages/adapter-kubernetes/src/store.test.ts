@@ -1,5 +1,4 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StorePath } from '@keyturn/core'
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -7,7 +6,7 @@ import { KubernetesFake } from '../../../test/fakes/kubernetes.ts'
 import { Refusal } from '../../../test/fakes/kubernetes-status.ts'
 import { open, options } from './index.ts'
 
-const context = { clock: wallClock, random: seededRandom('store'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('store')
 const at = (path: string) => path as StorePath
 const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 const fields = (entries: Record<string, string>) => SecretValue.fields(entries)

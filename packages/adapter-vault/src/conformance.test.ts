@@ -1,22 +1,13 @@
-import { createSecretKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import {
-  capabilityTable,
-  type Fault,
-  runStoreChecks,
-  type StoreHarness,
-  seededRandom,
-  slowMs,
-  tableDiffers,
-  wallClock,
-} from '@keyturn/conformance'
+import { capabilityTable, type Fault, runStoreChecks, type StoreHarness, slowMs, tableDiffers, testContext } from '@keyturn/conformance'
 import type { Capability, StorePath } from '@keyturn/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Knob, VaultFake } from '../../../test/fakes/vault.ts'
 import type { Rule } from '../../../test/fakes/vault-auth.ts'
 import { open, options } from './index.ts'
 
-const context = { clock: wallClock, random: seededRandom('vault'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data: '/nonexistent' }
+const context = testContext('vault')
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const everything: readonly Rule[] = [
   { path: 'secret/*', capabilities: ['create', 'read', 'update', 'delete', 'list'] },
   { path: 'kv/*', capabilities: ['create', 'read', 'update', 'delete', 'list'] },
@@ -156,19 +147,13 @@ function harnessOf(kv: 1 | 2): StoreHarness {
 describe('adapter-vault on KV v2', () => {
   const run = runStoreChecks(harnessOf(2), { test })
   test('shows in its README what the run showed', () => {
-    expect(tableDiffers(readme('KV v2'), capabilityTable(run))).toBeUndefined()
+    expect(tableDiffers(readme, capabilityTable(run), 'KV v2')).toBeUndefined()
   })
 })
 
 describe('adapter-vault on KV v1', () => {
   const run = runStoreChecks(harnessOf(1), { test })
   test('shows in its README what the run showed', () => {
-    expect(tableDiffers(readme('KV v1'), capabilityTable(run))).toBeUndefined()
+    expect(tableDiffers(readme, capabilityTable(run), 'KV v1')).toBeUndefined()
   })
 })
-
-/** The part of the README about one kind of mount: each has a table. */
-function readme(kind: string): string {
-  const text = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  return text.split(/^### /m).find(part => part.startsWith(kind)) ?? ''
-}

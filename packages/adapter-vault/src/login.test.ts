@@ -1,9 +1,8 @@
-import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { seededRandom } from '@keyturn/conformance'
+import { testContext } from '@keyturn/conformance'
 import { type BrokerError, Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TokenReviewFake } from '../../../test/fakes/token-review.ts'
@@ -35,7 +34,7 @@ afterEach(async () => {
 })
 
 async function storeWith(auth: object | undefined, env: Record<string, string> = {}): Promise<Store> {
-  const context = { clock, random: seededRandom('login'), etagKey: createSecretKey(Buffer.alloc(32)), data: folder }
+  const context = testContext('login', { clock, data: folder })
   const adapter = await open(options.parse({ address: fake.url, ...(auth === undefined ? {} : { auth }) }), context, { env })
   closing.push(() => adapter.close())
   return new Store(adapter, { name: 'vault', clock, timeoutMs: 30 * second })

@@ -1,5 +1,4 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom } from '@keyturn/conformance'
+import { testContext } from '@keyturn/conformance'
 import { BrokerError, SecretValue, Store, type StorePath, textOf } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { VaultFake } from '../../../test/fakes/vault.ts'
@@ -29,7 +28,7 @@ afterEach(async () => {
 })
 
 async function storeWith(more: object, env: Record<string, string> = {}): Promise<Store> {
-  const context = { clock, random: seededRandom('namespace'), etagKey: createSecretKey(Buffer.alloc(32)), data: '/nonexistent' }
+  const context = testContext('namespace', { clock })
   const adapter = await open(options.parse({ address: fake.url, ...more }), context, { env })
   closing.push(() => adapter.close())
   return new Store(adapter, { name: 'vault', clock, timeoutMs: 30 * second })

@@ -1,5 +1,4 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StorePath, type VersionId } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { VaultFake } from '../../../test/fakes/vault.ts'
@@ -8,7 +7,7 @@ import type { KvOne, KvTwo } from '../../../test/fakes/vault-kv.ts'
 import { open, options } from './index.ts'
 
 const path = 'secret/data/app' as StorePath
-const context = { clock: wallClock, random: seededRandom('store'), etagKey: createSecretKey(Buffer.alloc(32)), data: '/nonexistent' }
+const context = testContext('store')
 
 let fake: VaultFake
 let two: KvTwo

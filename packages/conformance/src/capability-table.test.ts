@@ -47,6 +47,12 @@ describe('a README', () => {
     expect(tableDiffers(readme.replace('| yes ', '| no '), table)).toContain(table)
   })
 
+  test('with several tables agrees under the heading of this one alone', () => {
+    const several = `# x\n### one kind\n${readme.replace('| yes ', '| no ')}\n### another\n${readme}\n### last\n`
+    expect(tableDiffers(several, table, 'another')).toBeUndefined()
+    for (const heading of ['one kind', 'another one', undefined]) expect(tableDiffers(several, table, heading)).toContain(table)
+  })
+
   test('differs without markers, with one, and with two pairs', () => {
     for (const broken of ['# x', readme.replace('<!-- /capabilities -->', ''), readme + readme]) {
       expect(tableDiffers(broken, table)).toContain('no table between')

@@ -59,9 +59,14 @@ export function tableIn(readme: string): string | undefined {
   return after === undefined ? undefined : table?.trim()
 }
 
-/** Why a README does not show this table; undefined when it does. The answer carries the table to paste. */
-export function tableDiffers(readme: string, table: string): string | undefined {
-  const shown = tableIn(readme)
+/** From a heading of the third rank to the next. */
+function partOf(readme: string, heading: string): string {
+  return readme.split(/^### /m).find(part => part.startsWith(`${heading}\n`)) ?? ''
+}
+
+/** Why a README does not show this table; undefined when it does. With a heading only the part under it counts. The answer carries the table to paste. */
+export function tableDiffers(readme: string, table: string, heading?: string): string | undefined {
+  const shown = tableIn(heading === undefined ? readme : partOf(readme, heading))
   if (shown === table) return undefined
   const why = shown === undefined ? `no table between ${opening} and ${closing}` : 'the table is another'
   return `${why}; it must be:\n${opening}\n${table}\n${closing}`

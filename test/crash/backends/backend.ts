@@ -1,5 +1,4 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext } from '@keyturn/conformance'
 import type { OpenContext, SecretValue, StoreAdapter, StorePath } from '@keyturn/core'
 import type { Carry } from '../wire.ts'
 
@@ -45,5 +44,5 @@ export interface Look {
 
 /** What a broker hands to an adapter. Its clock is the machine's, as its connections are: only the engine lives in simulated time. */
 export function contextIn(data: string): OpenContext {
-  return { clock: wallClock, random: seededRandom('crash'), etagKey: createSecretKey(Buffer.alloc(32, 7)), data }
+  return testContext('crash', { data })
 }

@@ -1,5 +1,4 @@
-import { createSecretKey } from 'node:crypto'
-import { seededRandom, wallClock } from '@keyturn/conformance'
+import { testContext } from '@keyturn/conformance'
 import { type OpenContext, SecretValue, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
 
 /** PEM texts. */
@@ -35,12 +34,7 @@ export interface Subject {
   start(): Promise<Upstream | { readonly absent: string }>
 }
 
-export const context: OpenContext = {
-  clock: wallClock,
-  random: seededRandom('faults'),
-  etagKey: createSecretKey(Buffer.alloc(32, 7)),
-  data: '/nonexistent',
-}
+export const context: OpenContext = testContext('faults')
 
 type Contents = Pick<Upstream, 'path' | 'prefix' | 'value' | 'textOf'>
 
