@@ -59,14 +59,21 @@ export class Memory {
 
   #keep(name: string, { number, birth, deniedUntil }: { number: number; birth?: Birth; deniedUntil?: number }): void {
     const before = this.#seen.get(name)
-    const kept = [...(before?.births ?? [])].filter(([each]) => each !== number).slice(-3)
     this.#seen.delete(name)
     this.#seen.set(name, {
       newest: Math.max(number, before?.newest ?? 0),
-      births: new Map(birth === undefined ? kept : [...kept, [number, birth]]),
+      births: birth === undefined ? (before?.births ?? new Map()) : withBirth(before?.births, number, birth),
       deniedUntil: deniedUntil ?? before?.deniedUntil ?? 0,
     })
+    if (this.#seen.size <= most) return
+    // only then: to look for the first key of a map is to walk over the places of all that were deleted before it
     const [oldest] = this.#seen.keys()
-    if (this.#seen.size > most && oldest !== undefined) this.#seen.delete(oldest)
+    if (oldest !== undefined) this.#seen.delete(oldest)
   }
+}
+
+/** With one more, and without the oldest of more than four. */
+function withBirth(births: Seen['births'] | undefined, number: number, birth: Birth): Seen['births'] {
+  const others = [...(births ?? [])].filter(([each]) => each !== number)
+  return new Map([...others.slice(-3), [number, birth]])
 }

@@ -8,9 +8,9 @@ describe('a read', () => {
   test('costs one call once the age of the version is known', async () => {
     scene.put('app', 'the value')
     const store = await scene.store()
-    await store.read(at('app'))
-    await store.read(at('app'))
-    expect(scene.methods()).toEqual(['AccessSecretVersion', 'GetSecretVersion', 'AccessSecretVersion'])
+    for (let count = 0; count < 4; count += 1) await store.read(at('app'))
+    const read = 'AccessSecretVersion'
+    expect(scene.methods()).toEqual([read, 'GetSecretVersion', read, read, read])
   })
 
   test('needs the right to values alone; the age is the time of the answer then', async () => {
