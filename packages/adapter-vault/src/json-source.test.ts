@@ -18,6 +18,18 @@ describe('members', () => {
     ])
   })
 
+  test('are found behind every run of backslashes', () => {
+    for (let count = 0; count < 9; count += 1) {
+      const text = `${'\\'.repeat(count)}"${'\\'.repeat(count)}`
+      const source = JSON.stringify({ [text]: text, o: { [text]: [text] }, z: 1 })
+      expect([...membersOf(source)]).toEqual([
+        [text, JSON.stringify(text)],
+        ['o', JSON.stringify({ [text]: [text] })],
+        ['z', '1'],
+      ])
+    }
+  })
+
   test.each(['', '[]', '"x"', '1', '{', '{"a":1', '{"a":1}}', '{"a":1,"a":2}', `{"a":${'['.repeat(100)}${']'.repeat(100)}}`])(
     'are refused in %j without an echo',
     source => {

@@ -14,10 +14,10 @@ export function membersOf(source: string): ReadonlyMap<string, string> {
   parsed(source)
   const reader = new Reader(source)
   const members = new Map<string, string>()
-  for (const [name, text] of reader.object(() => reader.raw(1))) {
+  reader.object(name => {
     if (members.has(name)) throw new JsonError('a member stands twice')
-    members.set(name, text)
-  }
+    members.set(name, reader.raw(1))
+  })
   return members
 }
 
@@ -47,11 +47,16 @@ function canonical(reader: Reader, numbers: Numbers, depth: number): string {
   if (depth > depthMax) throw new JsonError('too deep')
   const next = reader.peek()
   if (next === '{') {
-    const members = new Map(reader.object(() => canonical(reader, numbers, depth + 1)))
+    const members = new Map<string, string>()
+    reader.object(name => members.set(name, canonical(reader, numbers, depth + 1)))
     const sorted = [...members].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
     return `{${sorted.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`
   }
-  if (next === '[') return `[${[...reader.array(() => canonical(reader, numbers, depth + 1))].join(',')}]`
+  if (next === '[') {
+    const items: string[] = []
+    reader.array(() => items.push(canonical(reader, numbers, depth + 1)))
+    return `[${items.join(',')}]`
+  }
   const literal = reader.raw(depth)
   if (next === '"') return JSON.stringify(JSON.parse(literal))
   return numbers === 'floats' && /^[-\d]/.test(literal) ? float(literal) : literal
@@ -72,54 +77,81 @@ class Reader {
     this.#source = source
   }
 
+  /** The first character of what comes next, behind white space; empty at the end. */
   peek(): string {
-    while (/\s/.test(this.#source[this.#at] ?? '')) this.#at += 1
-    return this.#source[this.#at] ?? ''
+    while (this.#source.charCodeAt(this.#at) <= spaceCode) this.#at += 1
+    return this.#source.charAt(this.#at)
   }
 
-  *object(value: () => string): Iterable<[string, string]> {
+  /** `member` must read the value. */
+  object(member: (name: string) => void): void {
     if (this.peek() !== '{') throw new JsonError('not an object')
     this.#at += 1
     while (this.peek() !== '}') {
-      const name = JSON.parse(this.#string()) as string
+      const quoted = this.raw(0)
       this.#skip(':')
-      yield [name, value()]
-      if (this.peek() === ',') this.#at += 1
+      member(quoted.includes('\\') ? (JSON.parse(quoted) as string) : quoted.slice(1, -1))
+      this.#skip(',')
     }
     this.#at += 1
   }
 
-  *array(value: () => string): Iterable<string> {
+  /** `item` must read the value. */
+  array(item: () => void): void {
     this.#at += 1
     while (this.peek() !== ']') {
-      yield value()
-      if (this.peek() === ',') this.#at += 1
+      item()
+      this.#skip(',')
     }
     this.#at += 1
   }
 
   /** The source text of the next value. */
   raw(depth: number): string {
-    if (depth > depthMax) throw new JsonError('too deep')
     const next = this.peek()
     const from = this.#at
-    if (next === '"') return this.#string()
-    if (next === '{') for (const _ of this.object(() => this.raw(depth + 1)));
-    else if (next === '[') for (const _ of this.array(() => this.raw(depth + 1)));
-    else while (/[-+.\w]/.test(this.#source[this.#at] ?? '')) this.#at += 1
+    if (next === '"') this.#skipString()
+    else if (next === '{' || next === '[') this.#skipNested(depth)
+    else this.#skipLiteral()
     return this.#source.slice(from, this.#at)
   }
 
-  #string(): string {
-    this.peek()
-    const from = this.#at
+  #skipNested(depth: number): void {
+    let inside = depth
+    do {
+      const next = this.peek()
+      if (next === '"') this.#skipString()
+      else this.#at += 1
+      if (next === '{' || next === '[') inside += 1
+      else if (next === '}' || next === ']') inside -= 1
+      if (inside > depthMax) throw new JsonError('too deep')
+    } while (inside > depth)
+  }
+
+  #skipString(): void {
+    do this.#at = this.#source.indexOf('"', this.#at + 1)
+    while (this.#isEscaped())
     this.#at += 1
-    while (this.#source[this.#at] !== '"') this.#at += this.#source[this.#at] === '\\' ? 2 : 1
-    this.#at += 1
-    return this.#source.slice(from, this.#at)
+  }
+
+  /** Whether an odd number of backslashes stands before. */
+  #isEscaped(): boolean {
+    let first = this.#at
+    while (this.#source[first - 1] === '\\') first -= 1
+    return (this.#at - first) % 2 === 1
+  }
+
+  #skipLiteral(): void {
+    literal.lastIndex = this.#at
+    literal.test(this.#source)
+    this.#at = literal.lastIndex
   }
 
   #skip(character: string): void {
     if (this.peek() === character) this.#at += 1
   }
 }
+
+const spaceCode = 32
+/** A number, `true`, `false` or `null`, at `lastIndex`. */
+const literal = /[-+.\w]+/y
