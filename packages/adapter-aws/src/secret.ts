@@ -2,6 +2,7 @@ import type { DescribeSecretCommandOutput } from '@aws-sdk/client-secrets-manage
 import { BrokerError, type Etag, type VersionId, type VersionInfo } from '@keyturn/core'
 import { isNamed, scheduledDeletion } from './classify.ts'
 import type { Client } from './client.ts'
+import { arnOf } from './names.ts'
 
 /** The label of the version that readers get. https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html */
 export const current = 'AWSCURRENT'
@@ -19,10 +20,12 @@ export interface Known {
   readonly rotates: boolean
 }
 
-/** Looks at a secret; undefined when there is none. */
+/** Looks at a secret; undefined when there is none. `invalid_argument` when AWS takes the id for another secret. */
 export async function find(client: Client, id: string, signal: AbortSignal): Promise<Known | undefined> {
   try {
-    return knownOf(await client.describe(id, signal))
+    const answer = await client.describe(id, signal)
+    mustBe(id, answer)
+    return knownOf(answer)
   } catch (error) {
     if (isNamed(error, 'ResourceNotFoundException')) return undefined
     throw error
@@ -35,6 +38,20 @@ export async function present(client: Client, id: string, signal: AbortSignal): 
   if (known === undefined) throw absent(id)
   if (known.deleted) throw taken(id)
   return known
+}
+
+/** AWS takes an ARN without its end for the beginning of one: what comes back must be what was asked for. */
+export function mustBe(id: string, answer: { readonly ARN?: string | undefined; readonly Name?: string | undefined }): void {
+  const isAsked = arnOf(id) === undefined ? answer.Name === id : answer.ARN === id
+  if (isAsked) return
+  throw new BrokerError('invalid_argument', `aws: ${id} was answered with another secret`, {
+    hint: 'write the whole ARN, with the hyphen and six characters at its end, or the name',
+  })
+}
+
+/** Before a change by ARN: that it is this secret which will be changed. A name is never completed, so it needs no look. */
+export async function mustMean(client: Client, id: string, signal: AbortSignal): Promise<void> {
+  if (arnOf(id) !== undefined && (await find(client, id, signal)) === undefined) throw absent(id)
 }
 
 /** Every version that AWS still keeps, newest first. */

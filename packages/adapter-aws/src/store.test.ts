@@ -145,6 +145,25 @@ describe('an ARN', () => {
     expect(partial.endsWith(':app-config')).toBe(true)
     expect(await failure(store.read(partial))).toMatchObject({ code: 'invalid_argument', hint: expect.stringContaining('whole ARN') })
   })
+
+  test('that AWS takes for the beginning of another’s changes nothing there', async () => {
+    const other = 'app-config' as StorePath
+    const { version, etag } = await store.write(other, text('v'), intent())
+    const partial = fake.secrets.secret(other).arn.slice(0, -7) as StorePath
+    for (const change of [
+      () => store.write(partial, text('ours'), intent()),
+      () => store.write(partial, text('ours'), intent({ ifMatch: etag })),
+      () => store.write(partial, text('ours'), intent({ ifMatch: null })),
+      () => store.stage(partial, text('ours'), intent()),
+      () => store.promote(partial, { from: version, to: version }),
+      () => Array.fromAsync(store.versions(partial)),
+      () => store.delete(partial, intent()),
+      () => store.restore(partial),
+    ]) {
+      expect(await failure(change())).toMatchObject({ code: 'invalid_argument', hint: expect.stringContaining('whole ARN') })
+    }
+    expect([account.labels(other), (await store.read(other)).version]).toEqual([{ v: ['AWSCURRENT'] }, version])
+  })
 })
 
 describe('a list', () => {

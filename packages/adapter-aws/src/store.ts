@@ -4,10 +4,24 @@ import { Client } from './client.ts'
 import { Credentials } from './credentials.ts'
 import { examiner } from './examine.ts'
 import { listed } from './listing.ts'
-import { arnOf, secretId } from './names.ts'
+import { secretId } from './names.ts'
 import type { AwsOptions } from './options.ts'
 import type { Environment } from './profile.ts'
-import { absent, current, find, infoOf, isVersionId, type Known, pending, present, saysTaken, stale, taken, versionsOf } from './secret.ts'
+import {
+  absent,
+  current,
+  find,
+  infoOf,
+  isVersionId,
+  type Known,
+  mustBe,
+  pending,
+  present,
+  saysTaken,
+  stale,
+  taken,
+  versionsOf,
+} from './secret.ts'
 import { sourceOf } from './sources.ts'
 import { decodeValue, refusal, valueBytesMax } from './values.ts'
 import { Wire } from './wire.ts'
@@ -131,15 +145,6 @@ async function noVersion(client: Client, id: string, version: string, signal: Ab
   const known = await find(client, id, signal)
   if (known === undefined) return absent(id)
   return known.deleted ? taken(id) : new BrokerError('not_found', `aws: ${id} has no version ${version}`)
-}
-
-/** AWS takes an ARN without its end for the beginning of one: what comes back must be what was asked for. */
-function mustBe(id: string, answer: { readonly ARN?: string | undefined; readonly Name?: string | undefined }): void {
-  const isAsked = arnOf(id) === undefined ? answer.Name === id : answer.ARN === id
-  if (isAsked) return
-  throw new BrokerError('invalid_argument', `aws: ${id} was answered with another secret`, {
-    hint: 'write the whole ARN, with the hyphen and six characters at its end, or the name',
-  })
 }
 
 /** A version that became current is not pending any more. AWS's own rotations may leave both labels on one version: it harms nobody. */

@@ -10,7 +10,21 @@ import {
 import { classify, isNamed } from './classify.ts'
 import type { Client } from './client.ts'
 import { creatableName, secretId } from './names.ts'
-import { absent, current, find, infoOf, isVersionId, type Known, present, saysTaken, stale, stateOf, taken, versionsOf } from './secret.ts'
+import {
+  absent,
+  current,
+  find,
+  infoOf,
+  isVersionId,
+  type Known,
+  mustMean,
+  present,
+  saysTaken,
+  stale,
+  stateOf,
+  taken,
+  versionsOf,
+} from './secret.ts'
 import { encodeValue } from './values.ts'
 
 /** What new secrets are given. */
@@ -63,6 +77,7 @@ export class Writes {
   /** Puts a value, whoever wrote before. */
   async #put(intent: Intent): Promise<VersionInfo> {
     const { path } = intent
+    await mustMean(this.#client, secretId(path), intent.signal)
     try {
       return await this.#added(intent, current)
     } catch (error) {
@@ -179,6 +194,7 @@ export async function makeCurrent(
   signal: AbortSignal,
 ): Promise<void> {
   const id = secretId(path)
+  await mustMean(client, id, signal)
   try {
     await client.move(id, { label: current, from, to }, signal)
   } catch (error) {
