@@ -254,6 +254,13 @@ describe('rotate', () => {
     expect((await asked('rotate --type tls')).code).toBe(4)
   })
 
+  it('starts nothing when nothing of the plan can be rotated', async () => {
+    broker.secrets.set('vendor/key', { type: 'oauth', labels: {}, versions: [SecretValue.text('1')] })
+    const { code, out, err } = await asked('rotate --type oauth')
+    expect([code, out, err]).toEqual([1, '', expect.stringMatching(/refuse.*nothing was started/s)])
+    expect(broker.requests.map(request => JSON.parse(request.body).dry_run)).toEqual([true])
+  })
+
   it('rolls back, aborts and retries', async () => {
     expect(await asked('rollback app/session --wait')).toMatchObject({ code: 0 })
     const { out } = await asked('rotate app/session')

@@ -195,7 +195,7 @@ export class SmallBroker {
       name,
       type: this.secrets.get(name)?.type ?? 'generic',
       strategy: 'generated',
-      verdict: name.startsWith('grace/') ? 'wait' : 'rotate',
+      verdict: name.startsWith('grace/') ? 'wait' : this.secrets.get(name)?.type === 'oauth' ? 'refuse' : 'rotate',
       why: name.startsWith('grace/') ? 'version 1 is in grace' : null,
       not_before: name.startsWith('grace/') ? instant : null,
       grace: 60,

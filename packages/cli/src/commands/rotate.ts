@@ -107,6 +107,10 @@ async function showPlan(terminal: Terminal, plan: readonly PlanRow[], options: O
   // stdout is for the result
   terminal.err(tableOf(terminal, planColumns, plan))
   const count = plan.filter(row => row.verdict !== 'refuse').length
+  // an operation of refusals alone would look like one that was started
+  if (count === 0) {
+    throw new BrokerError('precondition_failed', 'none of these can be rotated now; nothing was started', { hint: 'the plan says why' })
+  }
   if (!terminal.isTerminal.stdin || options.yes === true) return
   if (!(await terminal.confirm(`Rotate ${count} of ${plan.length}?`))) throw new Exit(exit.failed)
 }
