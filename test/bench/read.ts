@@ -1,9 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import autocannon from 'autocannon'
+import { freePort } from '../servers/free-port.ts'
 import { median, type Row } from './row.ts'
 import { MeasuredServer, pin } from './server.ts'
 
@@ -122,15 +122,4 @@ async function load(server: MeasuredServer, count: number, headers: Record<strin
   if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} answers were no 2xx, ${result.errors} failed`)
   const total = result.requests.total
   return { rate: total / result.duration, p99: result.latency.p99, cpuMicroseconds: ((server.cpuSeconds() - cpu) / total) * 1e6 }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

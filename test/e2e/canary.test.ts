@@ -3,7 +3,8 @@ import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { VaultFake } from '../fakes/vault.ts'
-import { Child, freePort } from './child.ts'
+import { freePort } from '../servers/free-port.ts'
+import { Child } from './child.ts'
 import { type Asked, Place, until } from './harness.ts'
 
 const place = new Place()

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
 import { verify } from '@keyturn/audit'
@@ -86,16 +85,4 @@ export async function verdictOf(place: Place, more: Record<string, string> = {})
   const env = { ...environment(place, 1), ...more }
   const config = await readConfig({ config: join(place.folder, 'keyturn.yaml'), cwd: place.folder, env })
   return (await verify(config.audit.file, { findKey: await auditKeys(config, env) })).status
-}
-
-/** A port that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Child, freePort } from './child.ts'
+import { freePort } from '../servers/free-port.ts'
+import { Child } from './child.ts'
 import { Place, until } from './harness.ts'
 
 const place = new Place()

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { VaultFake } from '../fakes/vault.ts'
 import type { KvTwo } from '../fakes/vault-kv.ts'
-import { Child, freePort } from './child.ts'
+import { freePort } from '../servers/free-port.ts'
+import { Child } from './child.ts'
 import { Place, until } from './harness.ts'
 
 let one: VaultFake

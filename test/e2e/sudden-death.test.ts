@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { VaultFake } from '../fakes/vault.ts'
-import { Child, freePort, verdictOf } from './child.ts'
+import { freePort } from '../servers/free-port.ts'
+import { Child, verdictOf } from './child.ts'
 import { Place, until } from './harness.ts'
 
 const rounds = 6

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { VaultFake } from '../fakes/vault.ts'
-import { Child, freePort, verdictOf } from './child.ts'
+import { freePort } from '../servers/free-port.ts'
+import { Child, verdictOf } from './child.ts'
 import { Place, type Running, start, until } from './harness.ts'
 
 const place = new Place()

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { access, appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { open } from '@keyturn/adapter-dotenv'
@@ -9,6 +9,7 @@ import { SecretValue, type StorePath } from '@keyturn/core'
 import dotenv from 'dotenv'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { serversFolder } from '../servers/programs.ts'
 
 /** What the adapter writes, read by the parsers that people use. A parser that cannot be had here is absent by name. */
 const pythonDotenv = '1.2.4'
@@ -24,7 +25,7 @@ type Variables = Readonly<Record<string, string>>
 type Reader = (files: readonly string[]) => Promise<readonly Variables[]>
 type Found = { readonly read: Reader } | { readonly absent: string }
 
-const cache = join(process.env.KEYTURN_SERVERS ?? join(homedir(), '.cache', 'keyturn-servers'), 'dotenv-parsers')
+const cache = join(serversFolder(), 'dotenv-parsers')
 
 const readers: Readonly<Record<string, Found>> = {
   'npm dotenv': { read: all => Promise.all(all.map(async file => ({ ...dotenv.parse(await readFile(file)) }))) },

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { open, options } from '@keyturn/adapter-kubernetes'
@@ -12,6 +12,7 @@ import { parse } from 'yaml'
 import { testCertificates } from '../fakes/tls/certificates.ts'
 import { findKubernetes, type Kubernetes, startKubernetes } from '../servers/kubernetes.ts'
 import { KubernetesAccounts, type Rule } from '../servers/kubernetes-accounts.ts'
+import { serversFolder } from '../servers/programs.ts'
 import { tell } from './tell.ts'
 
 /** The adapter against a real API server with RBAC on. */
@@ -359,8 +360,7 @@ async function kubeconfig(name: string, user: object): Promise<string> {
 
 /** A program on PATH or in the cache folder of servers, which reads this kubeconfig; undefined when there is none. */
 async function reader(program: string, probe: string, file: string): Promise<((...args: string[]) => Promise<string>) | undefined> {
-  const cache = process.env.KEYTURN_SERVERS ?? join(homedir(), '.cache', 'keyturn-servers')
-  const env = { PATH: `${process.env.PATH}:${join(cache, 'readers', 'bin')}`, HOME: folder, KUBECONFIG: file }
+  const env = { PATH: `${process.env.PATH}:${join(serversFolder(), 'readers', 'bin')}`, HOME: folder, KUBECONFIG: file }
   const run = async (...args: string[]) => (await promisify(execFile)(program, args, { env })).stdout
   return run(...probe.split(' ')).then(
     () => run,

@@ -1,16 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { access, constants, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
-import { homedir, tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { testCertificates } from '../fakes/tls/certificates.ts'
 import { freePort } from './free-port.ts'
+import { pathFolders, programIn, serversFolder } from './programs.ts'
+import { ServerProcess } from './server-process.ts'
 
 const startMs = 90_000
-const stopMs = 10_000
 const maxSockets = 16
 /** Builds that were not told their version say their commit. */
 const commits: Readonly<Record<string, string>> = { faecb196815e248d3ecfb03c680a4507229c2a56: '1.20.2' }
@@ -48,9 +48,8 @@ export interface KubernetesAnswer {
 
 /** The programs: of `KUBEBUILDER_ASSETS`, else of the cache folder of servers, else on PATH; undefined when one of them is missing. */
 export async function findKubernetes(env: NodeJS.ProcessEnv = process.env): Promise<KubernetesBinaries | undefined> {
-  const cache = env.KEYTURN_SERVERS ?? join(homedir(), '.cache', 'keyturn-servers')
-  const path = (env.PATH ?? '').split(delimiter).filter(folder => folder !== '')
-  const folders = env.KUBEBUILDER_ASSETS === undefined ? [join(cache, 'kubernetes', 'bin'), ...path] : [env.KUBEBUILDER_ASSETS]
+  const installed = [join(serversFolder(env), 'kubernetes', 'bin'), ...pathFolders(env)]
+  const folders = env.KUBEBUILDER_ASSETS === undefined ? installed : [env.KUBEBUILDER_ASSETS]
   const [etcd, apiServer] = await Promise.all([programIn(folders, 'etcd'), programIn(folders, 'kube-apiserver')])
   return etcd === undefined || apiServer === undefined ? undefined : { etcd, apiServer }
 }
@@ -59,24 +58,20 @@ export async function findKubernetes(env: NodeJS.ProcessEnv = process.env): Prom
 export async function startKubernetes(binaries: KubernetesBinaries): Promise<Kubernetes> {
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-kubernetes-'))
   const [client, peer, port] = [await freePort(), await freePort(), await freePort()]
-  const etcd = run(binaries.etcd, etcdFlags(folder, client, peer))
-  const stop = async (...children: readonly ChildProcess[]) => {
-    for (const child of children) await end(child)
+  const etcd = new ServerProcess(binaries.etcd, etcdFlags(folder, client, peer))
+  let server: ServerProcess | undefined
+  const stop = async () => {
+    for (const each of [server, etcd]) await each?.stop()
     await rm(folder, { recursive: true, force: true })
   }
   try {
     await writeKeys(folder)
-    await until(etcd, () => answers(`http://127.0.0.1:${client}/health`))
-    const server = run(binaries.apiServer, serverFlags(folder, client, port))
+    await etcd.answer(startMs, () => isWell(`http://127.0.0.1:${client}/health`))
+    server = new ServerProcess(binaries.apiServer, serverFlags(folder, client, port))
     const url = `https://127.0.0.1:${port}`
     const agent = new Agent({ keepAlive: true, maxSockets, ca: testCertificates.ca })
     const api: Kubernetes['api'] = (method, path, body, as = adminToken) => send(agent, new URL(path, url), method, body, as)
-    try {
-      await until(server, async () => (await api('GET', '/readyz')).status === 200)
-    } catch (error) {
-      await end(server.child)
-      throw error
-    }
+    await server.answer(startMs, async () => (await api('GET', '/readyz')).status === 200 || undefined)
     const must: Kubernetes['must'] = async (method, path, body) => {
       const answer = await api(method, path, body)
       if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
@@ -94,27 +89,13 @@ export async function startKubernetes(binaries: KubernetesBinaries): Promise<Kub
       compact: () => compact(client),
       stop: () => {
         agent.destroy()
-        return stop(server.child, etcd.child)
+        return stop()
       },
     }
   } catch (error) {
-    await stop(etcd.child)
+    await stop()
     throw error
   }
-}
-
-interface Running {
-  readonly child: ChildProcess
-  readonly complaints: () => string
-}
-
-function run(binary: string, flags: readonly string[]): Running {
-  const child = spawn(binary, flags, { env: { PATH: process.env.PATH, HOME: '/nonexistent' }, stdio: ['ignore', 'ignore', 'pipe'] })
-  let complaints = ''
-  child.stderr?.on('data', (text: Buffer) => {
-    complaints = (complaints + text.toString()).slice(-2_000)
-  })
-  return { child, complaints: () => complaints }
 }
 
 function etcdFlags(folder: string, client: number, peer: number): readonly string[] {
@@ -168,23 +149,13 @@ async function writeKeys(folder: string): Promise<void> {
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 })
 }
 
-async function until({ child, complaints }: Running, ready: () => Promise<boolean>): Promise<void> {
-  const last = Date.now() + startMs
-  while (Date.now() < last) {
-    if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with ${child.exitCode}: ${complaints()}`)
-    if (await ready().catch(() => false)) return
-    await new Promise(resolve => setTimeout(resolve, 100))
-  }
-  throw new Error(`${child.spawnfile} did not answer within ${startMs} ms: ${complaints()}`)
-}
-
-async function answers(url: string): Promise<boolean> {
+async function isWell(url: string): Promise<true | undefined> {
   const request = httpRequest(url, { agent: false })
   request.end()
   // the event's one argument is the response
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   response.resume()
-  return response.statusCode === 200
+  return response.statusCode === 200 || undefined
 }
 
 async function send(agent: Agent, url: URL, method: string, body: object | string | undefined, token: string): Promise<KubernetesAnswer> {
@@ -211,25 +182,4 @@ async function compact(port: number): Promise<void> {
   }
   const { header } = await call('kv/range', { key: 'AA==' })
   await call('kv/compaction', { revision: header.revision })
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = once(child, 'exit')
-  child.kill('SIGTERM')
-  const kill = setTimeout(() => child.kill('SIGKILL'), stopMs)
-  await ended
-  clearTimeout(kill)
-}
-
-async function programIn(folders: readonly string[], name: string): Promise<string | undefined> {
-  for (const folder of folders) {
-    const file = join(folder, name)
-    const runs = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (runs) return file
-  }
-  return undefined
 }

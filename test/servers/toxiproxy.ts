@@ -1,13 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { access, constants } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { builtVersion } from './built-version.ts'
 import { freePort } from './free-port.ts'
+import { pathFolders, programIn, runnable, serversFolder } from './programs.ts'
+import { ServerProcess } from './server-process.ts'
 
 const startMs = 10_000
-const stopMs = 5_000
 const host = '127.0.0.1'
 
 /** What spoils a connection. `downstream` is what the client reads. https://github.com/Shopify/toxiproxy#toxics */
@@ -47,43 +44,21 @@ export interface Toxiproxy {
 
 /** The binary: `KEYTURN_TEST_TOXIPROXY`, else on PATH or in the cache folder of servers; undefined when there is none. */
 export async function findToxiproxy(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
-  const named = env.KEYTURN_TEST_TOXIPROXY
-  const cache = env.KEYTURN_SERVERS ?? join(homedir(), '.cache', 'keyturn-servers')
-  const folders = [...(env.PATH ?? '').split(delimiter).filter(folder => folder !== ''), join(cache, 'tools', 'bin')]
-  for (const file of named === undefined ? folders.map(folder => join(folder, 'toxiproxy-server')) : [named]) {
-    const runs = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (runs) return file
-  }
-  return undefined
+  if (env.KEYTURN_TEST_TOXIPROXY !== undefined) return runnable(env.KEYTURN_TEST_TOXIPROXY)
+  return programIn([...pathFolders(env), join(serversFolder(env), 'tools', 'bin')], 'toxiproxy-server')
 }
 
 /** Starts the binary and waits until it answers. */
 export async function startToxiproxy(binary: string): Promise<Toxiproxy> {
   const port = await freePort()
-  const child = spawn(binary, ['-host', host, '-port', String(port)], { env: {}, stdio: 'ignore' })
+  const server = new ServerProcess(binary, ['-host', host, '-port', String(port)])
   const api = (method: string, path: string, body?: object) => call(`http://${host}:${port}/${path}`, method, body)
-  const until = Date.now() + startMs
-  let answer: { version: string } | undefined
-  while (answer === undefined) {
-    if (child.exitCode !== null || Date.now() > until) throw new Error(`toxiproxy does not answer (${child.exitCode ?? 'it runs'})`)
-    await new Promise(resolve => setTimeout(resolve, 20))
-    // what its API gives
-    answer = (await api('GET', 'version').catch(() => undefined)) as { version: string } | undefined
-  }
+  // what its API gives
+  const answer = await server.answer(startMs, () => api('GET', 'version') as Promise<{ version: string }>)
   return {
     version: /^\d/.test(answer.version) ? answer.version : await builtVersion(binary, 'github.com/Shopify/toxiproxy/v2'),
     passage: to => passage(api, to),
-    async stop() {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      const ended = once(child, 'exit')
-      child.kill('SIGTERM')
-      const kill = setTimeout(() => child.kill('SIGKILL'), stopMs)
-      await ended
-      clearTimeout(kill)
-    },
+    stop: () => server.stop(),
   }
 }
 
