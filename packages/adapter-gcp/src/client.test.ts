@@ -58,6 +58,12 @@ function tokensOf(lives: readonly number[]): { readonly tokens: Tokens; readonly
   return { tokens, given }
 }
 
+test('a call to a client that was closed is cancelled, so that nobody tries it again', async () => {
+  const client = clientOf((await started()).endpoint)
+  await client.close()
+  expect(await codeOf(read(client))).toBe('cancelled')
+})
+
 describe('over TLS', () => {
   test('the authority that is named is trusted, and no other', async () => {
     const fake = await started({ tls: true })

@@ -144,7 +144,7 @@ export class Client {
     signal: AbortSignal,
     grant: Grant | undefined,
   ): Promise<Calls[Name]['answer']> {
-    if (this.#isClosed) throw new BrokerError('unavailable', 'gcp: the store was closed')
+    if (this.#isClosed) throw new BrokerError('cancelled', 'gcp: the store was closed')
     await this.#google.initialize()
     signal.throwIfAborted()
     const headers = { 'x-goog-request-params': routeOf(request), ...headersOf(grant) }
