@@ -81,6 +81,40 @@ test('a store that is left alone is not asked, and says when it will be', async 
   expect([calls, error]).toMatchObject([0, { code: 'unavailable', retryAfterMs: pauseMs - 500, detail: { store: 'vault' } }])
 })
 
+/** A call that is never answered and, in a hurry, cut. */
+async function cut(): Promise<unknown> {
+  const call = section.ask(() => new Promise(() => undefined), 2_000).catch((error: BrokerError) => error)
+  await new Promise(resolve => setImmediate(resolve))
+  for (const timer of timers.filter(({ at }) => at === nowMs + 2_000)) timer.run()
+  return call
+}
+
+test('a store that is too slow for who has another one is still asked by who has not', async () => {
+  for (let count = 0; count < failuresMax; count++) expect(await cut()).toMatchObject({ detail: { reason: hurried } })
+  let calls = 0
+  const act = async () => {
+    calls += 1
+  }
+  const hasty = () => section.ask(act, 2_000).catch((error: BrokerError) => error)
+  expect(await hasty()).toMatchObject({ code: 'unavailable', retryAfterMs: pauseMs, detail: { reason: hurried } })
+  expect(calls).toBe(0)
+  await section.ask(act)
+  expect(calls).toBe(1)
+  // that it answers the patient says nothing of how long it takes
+  expect([section.state, await hasty()]).toMatchObject(['unavailable', { detail: { reason: hurried } }])
+  nowMs += pauseMs
+  await hasty()
+  expect([calls, section.state]).toEqual([2, 'ok'])
+  expect(told).toEqual(['a store is slow; who has another one asks that', 'a store answers again'])
+})
+
+test('a call in a hurry does not find out whether a store that was left alone is back for the patient', async () => {
+  for (let count = 0; count < failuresMax; count++) await failing('unavailable')
+  nowMs += pauseMs
+  await cut()
+  expect(await asked()).toBe(true)
+})
+
 test('who has another store to ask waits no longer than that, and the call is ended', async () => {
   let ended = false
   const call = section

@@ -3,7 +3,7 @@ import { BrokerError, bounded, type Call, type Clock, Store } from '@keyturn/cor
 import type { Logger } from 'pino'
 import { Breaker, type Pass } from './breaker.ts'
 
-/** What `detail.reason` says of a call that was cut because the next store was to be asked: it may answer who waits longer. */
+/** What `detail.reason` says of a call that was cut, or not made, because the next store was to be asked: the store may answer who waits longer. */
 export const hurried = 'hurried'
 
 /** What a store of the config is made of. */
@@ -26,6 +26,8 @@ export class Section {
   readonly kind: string
   readonly #options: SectionOptions
   readonly #breaker: Breaker
+  /** Of calls in a hurry alone: a store that is too slow for these still answers who has no other. */
+  readonly #haste: Breaker
   #opening: Promise<Store> | null = null
   #state: 'ok' | 'unavailable' = 'ok'
 
@@ -34,11 +36,12 @@ export class Section {
     this.kind = options.kind
     this.#options = options
     this.#breaker = new Breaker(options.clock)
+    this.#haste = new Breaker(options.clock)
   }
 
   /** Whether it answered when it was last asked. */
   get state(): 'ok' | 'unavailable' {
-    return this.#breaker.open ? 'unavailable' : this.#state
+    return this.#breaker.open || this.#haste.open ? 'unavailable' : this.#state
   }
 
   open(): Promise<Store> {
@@ -54,8 +57,7 @@ export class Section {
    * caller did nothing wrong, and must not be told to log in. `unavailable` at once while the store is away.
    */
   async ask<T>(act: (store: Store, call: Call) => Promise<T>, patienceMs?: number): Promise<T> {
-    const pass = this.#breaker.enter()
-    if (typeof pass === 'number') throw this.#away(pass)
+    const passes = this.#enter(patienceMs !== undefined)
     let opened = false
     const run = async (call: Call) => {
       const store = await this.open()
@@ -64,10 +66,10 @@ export class Section {
     }
     try {
       const answer = await (patienceMs === undefined ? run({}) : this.#hurried(patienceMs, run))
-      this.#answered('ok')
+      this.#answered('ok', passes)
       return answer
     } catch (error) {
-      throw this.#judge(error, pass, opened)
+      throw this.#judge(error, passes, opened)
     }
   }
 
@@ -89,29 +91,40 @@ export class Section {
     return bounded(this.#options.clock, ms, undefined, late, signal => run({ signal }))
   }
 
-  #away(waitMs: number): BrokerError {
+  #enter(hurries: boolean): Passes {
+    const pass = this.#breaker.enter()
+    if (typeof pass === 'number') throw this.#away(pass, 'away')
+    const haste = hurries ? this.#haste.enter() : undefined
+    if (typeof haste !== 'number') return { pass, haste }
+    this.#breaker.left(pass)
+    throw this.#away(haste, hurried)
+  }
+
+  #away(waitMs: number, reason: string): BrokerError {
     return new BrokerError('unavailable', `store ${this.name} does not answer; it is asked again in a moment`, {
       hint: `keyturn doctor --store ${this.name} tells more`,
       retryAfterMs: waitMs,
-      detail: { store: this.name, reason: 'away' },
+      detail: { store: this.name, reason },
     })
   }
 
-  #answered(state: 'ok' | 'unavailable'): void {
+  #answered(state: 'ok' | 'unavailable', { haste }: Passes): void {
     this.#state = state
-    if (this.#breaker.answered()) this.#options.log?.info({ store: this.name }, 'a store answers again')
+    const isBack = this.#breaker.answered()
+    const isFast = haste !== undefined && this.#haste.answered()
+    if (isBack || isFast) this.#options.log?.info({ store: this.name }, 'a store answers again')
   }
 
-  #judge(error: unknown, pass: Pass, opened: boolean): unknown {
+  #judge(error: unknown, passes: Passes, opened: boolean): unknown {
     // what failed beside the store, or was given up by its caller, says nothing of it
     const isOurs = error instanceof BrokerError && error.code !== 'cancelled' && (!opened || error.detail?.store === this.name)
     if (!isOurs) {
-      this.#breaker.left(pass)
+      this.#left(passes)
       return error
     }
     const refused = error.code === 'unauthenticated' || error.code === 'permission_denied'
-    if (isSilence(error)) this.#failed(pass)
-    else this.#answered(refused ? 'unavailable' : 'ok')
+    if (isSilence(error)) this.#failed(passes, error.detail?.reason === hurried)
+    else this.#answered(refused ? 'unavailable' : 'ok', passes)
     if (!refused || error.detail?.store !== undefined) return error
     const { code, message, hint, detail, origin } = error
     return new BrokerError(code, message, {
@@ -121,10 +134,29 @@ export class Section {
     })
   }
 
-  #failed(pass: Pass): void {
-    this.#state = 'unavailable'
-    if (this.#breaker.failed(pass)) this.#options.log?.warn({ store: this.name }, 'a store does not answer; it is left alone for a while')
+  #left({ pass, haste }: Passes): void {
+    this.#breaker.left(pass)
+    if (haste !== undefined) this.#haste.left(haste)
   }
+
+  #failed({ pass, haste }: Passes, wasCut: boolean): void {
+    const { log } = this.#options
+    this.#state = 'unavailable'
+    if (wasCut) {
+      this.#breaker.left(pass)
+      if (haste !== undefined && this.#haste.failed(haste))
+        log?.warn({ store: this.name }, 'a store is slow; who has another one asks that')
+      return
+    }
+    if (haste !== undefined) this.#haste.left(haste)
+    if (this.#breaker.failed(pass)) log?.warn({ store: this.name }, 'a store does not answer; it is left alone for a while')
+  }
+}
+
+/** Leave to ask, and leave to do it in a hurry. */
+interface Passes {
+  readonly pass: Pass
+  readonly haste: Pass | undefined
 }
 
 /** Whether no answer came. A key of ours that is missing keeps one value closed, and the store answers all the same. */
