@@ -67,6 +67,28 @@ test('many who want the same at the same time ask once', async () => {
   expect(fetches).toBe(2)
 })
 
+test('older versions that many want at the same time are asked for once each, are not kept, and not given to who asks after a change', async () => {
+  const asked: string[] = []
+  const ends: (() => void)[] = []
+  const read = (which: string) =>
+    materials.other(name, which, () => {
+      asked.push(which)
+      return new Promise(resolve => ends.push(() => resolve(material())))
+    })
+  const all = [read('version 1'), read('previous'), read('version 1')]
+  materials.drop(name)
+  const late = read('version 1')
+  for (const end of ends) end()
+  const [one, two, three] = await Promise.all(all)
+  expect(one).toBe(three)
+  expect(two).not.toBe(one)
+  expect(await late).not.toBe(one)
+  const again = read('version 1')
+  ends.at(-1)?.()
+  expect(await again).not.toBe(await late)
+  expect(asked).toEqual(['version 1', 'previous', 'version 1', 'version 1'])
+})
+
 test('it is kept as long as the row says, and no longer than the grace that it tells of', async () => {
   await materials.current(
     granted(30_000),

@@ -30,6 +30,8 @@ export class Materials {
   readonly #clock: Clock
   readonly #kept = new Map<SecretName, Kept>()
   readonly #coming = new Map<SecretName, Promise<Material>>()
+  /** Of other versions than the current one, by what is asked for. */
+  readonly #comingOthers = new Map<SecretName, Map<string, Promise<Material>>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -60,14 +62,30 @@ export class Materials {
     }
   }
 
+  /** Any other version, from a read of the same that is under way, or by `fetch`. It is not kept. */
+  other(name: SecretName, which: string, fetch: () => Promise<Material>): Promise<Material> {
+    const coming = this.#comingOthers.get(name) ?? new Map<string, Promise<Material>>()
+    const same = coming.get(which)
+    if (same !== undefined) return same
+    this.#comingOthers.set(name, coming)
+    const asked = fetch().finally(() => {
+      coming.delete(which)
+      if (coming.size === 0 && this.#comingOthers.get(name) === coming) this.#comingOthers.delete(name)
+    })
+    coming.set(which, asked)
+    return asked
+  }
+
   drop(name: SecretName): void {
     this.#kept.delete(name)
     this.#coming.delete(name)
+    this.#comingOthers.delete(name)
   }
 
   clear(): void {
     this.#kept.clear()
     this.#coming.clear()
+    this.#comingOthers.clear()
   }
 
   async #fetch(granted: Granted, source: MaterialSource): Promise<Material> {

@@ -15,9 +15,12 @@ export const staleNote = 'stale'
 
 /** One version of a secret, ready to be answered. Errors: `not_found`, `precondition_failed` (revoked), and those of the store. */
 export function readSecret(broker: Broker, granted: Granted, which: Which): Promise<Material> {
-  if ('version' in which) return readVersion(broker, granted, which.version)
-  if (which.stage === 'current') return broker.materials.current(granted, currentOf(broker))
-  return readJournal(broker, granted, which.stage)
+  const { materials } = broker
+  const { name } = granted.entry
+  if ('version' in which) return materials.other(name, `version ${which.version}`, () => readVersion(broker, granted, which.version))
+  const { stage } = which
+  if (stage === 'current') return materials.current(granted, currentOf(broker))
+  return materials.other(name, stage, () => readJournal(broker, granted, stage))
 }
 
 const currentOf = (broker: Broker): MaterialSource => ({
