@@ -242,6 +242,17 @@ describe('deletion and recovery', () => {
     expect((await store.read(at('x'))).version).toBe(second.version)
   })
 
+  test('an intent that was done before the deletion makes no second version when it is sent again', async () => {
+    const store = await storeOf()
+    const once = intent()
+    const made = await store.write(at('x'), text('one'), once)
+    await store.delete(at('x'), intent())
+    expect(await store.write(at('x'), text('one'), once)).toMatchObject({ version: made.version, state: 'current' })
+    expect(fake.secrets.stored('x')).toHaveLength(1)
+    await store.delete(at('x'), intent())
+    expect(await failure(store.write(at('x'), text('two'), once))).toMatchObject({ code: 'conflict' })
+  })
+
   test('a secret on its way out or back is waited for', async () => {
     const store = await storeOf()
     Object.assign(fake.secrets, { deleteMs: 200, recoverMs: 200, purgeProtection: true })

@@ -30,17 +30,15 @@ export class Writer {
 
   /** Adds a version, unless the same intent did already; `conflict` when it did with another value, or when somebody else wrote at the same time. */
   async write(intent: Intent): Promise<VersionInfo> {
-    const { path, name, key, signal } = intent
+    const { path, name, signal } = intent
     const before = await this.#lookups.all(path, name, signal)
-    const done = before.find(each => each.mark?.key === key)
-    if (done !== undefined) return this.#again(intent, done)
-    const made = await this.#put(intent, before)
-    await this.#mustBeCurrent(intent, made)
-    return infoOf(made, made.version, 0)
+    return (await this.#again(intent, before)) ?? this.#put(intent, before)
   }
 
-  /** The version that this intent made earlier, if it has this value. */
-  async #again({ path, name, value, signal }: Intent, done: Known): Promise<VersionInfo> {
+  /** The version that this intent made earlier, if it has this value; undefined when it made none. */
+  async #again({ path, name, key, value, signal }: Intent, known: readonly Known[]): Promise<VersionInfo | undefined> {
+    const done = known.find(each => each.mark?.key === key)
+    if (done === undefined) return undefined
     const { text } = await this.#client.read(name, signal, done.version)
     if (!decodeText(text).equals(value)) {
       throw new BrokerError('conflict', `azure: this intent has written another value to ${path}`, { hint: 'use a new idempotency key' })
@@ -53,8 +51,8 @@ export class Writer {
     )
   }
 
-  /** Sends the write. A secret that is deleted is given back first, in the state in which it was deleted. */
-  async #put(intent: Intent, before: readonly Known[]): Promise<Known> {
+  /** Sends the write. A secret that is deleted is given back first, in the state in which it was deleted: what this intent made before that shows then. */
+  async #put(intent: Intent, before: readonly Known[]): Promise<VersionInfo> {
     const { path, name, signal } = intent
     try {
       return await this.#add(intent, before)
@@ -65,15 +63,22 @@ export class Writer {
       if (!mayBeDeleted || !(await this.#client.isDeleted(name, signal))) throw inTheWay(path, error)
     }
     await this.#recover(path, name, signal)
-    return this.#add(intent, await this.#lookups.all(path, name, signal)).catch((error: unknown) => {
+    const recovered = await this.#lookups.all(path, name, signal)
+    const again = await this.#again(intent, recovered)
+    if (again !== undefined) return again
+    return this.#add(intent, recovered).catch((error: unknown) => {
       throw hasStatus(error, 409) ? inTheWay(path, error) : error
     })
   }
 
-  async #add({ name, value, key, signal }: Intent, known: readonly Known[]): Promise<Known> {
+  async #add(intent: Intent, known: readonly Known[]): Promise<VersionInfo> {
+    const { name, value, key, signal } = intent
     const last = ranked(known).versions[0]
     const tags = tagsWith(last, { key, order: known.length + 1, name })
-    return settled(this.#client, signal, () => this.#client.write(name, encodeText(value), { tags, ...contentType(last) }, signal))
+    const write = () => this.#client.write(name, encodeText(value), { tags, ...contentType(last) }, signal)
+    const made = await settled(this.#client, signal, write)
+    await this.#mustBeCurrent(intent, made)
+    return infoOf(made, made.version, 0)
   }
 
   async #recover(path: string, name: string, signal: AbortSignal): Promise<void> {
