@@ -69,14 +69,19 @@ describe('errors of a vault', () => {
     ['DEPTH_ZERO_SELF_SIGNED_CERT', undefined, 'connect'],
     ['ERR_TLS_CERT_ALTNAME_INVALID', undefined, 'connect'],
     ['ETIMEDOUT', 'read', 'cut'],
-    ['ECONNRESET', 'read', 'cut'],
+    ['UND_ERR_HEADERS_TIMEOUT', undefined, 'cut'],
+    ['UND_ERR_BODY_TIMEOUT', undefined, 'cut'],
+    ['UND_ERR_RES_EXCEEDED_MAX_SIZE', undefined, 'too_large'],
   ])('%s of %s is a %s', (code, syscall, failure) => {
     expect(cutOf(Object.assign(new Error('m'), { code, syscall }), false)).toMatchObject({ failure })
   })
 
-  test('a reset on a connection that was kept is told apart, and no message is taken over', () => {
-    const error = cutOf(Object.assign(new Error('a body with a value'), { code: 'ECONNRESET' }), true)
-    expect(error).toMatchObject({ failure: 'stale', message: 'no whole answer came (ECONNRESET)' })
+  test('a connection that ends before the answer is told apart, and no message is taken over', () => {
+    for (const code of ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']) {
+      const error = Object.assign(new Error('a body with a value'), { code })
+      expect(cutOf(error, false)).toMatchObject({ failure: 'stale', message: `no whole answer came (${code})` })
+      expect(cutOf(error, true)).toMatchObject({ failure: 'cut', message: `no whole answer came (${code})` })
+    }
   })
 
   test('every row says where it is from, and stands before the default of its status', () => {

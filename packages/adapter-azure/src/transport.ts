@@ -1,9 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import http from 'node:http'
-import https from 'node:https'
-import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import { createHttpHeaders, type HttpClient, type PipelineRequest, type PipelineResponse } from '@azure/core-rest-pipeline'
+import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import { waitOf } from './retry-after.ts'
 import { cutOf, TransportError } from './transport-error.ts'
 
@@ -27,7 +24,7 @@ export interface TransportSettings {
 
 interface Answer {
   readonly status: number
-  readonly headers: http.IncomingHttpHeaders
+  readonly headers: Readonly<Record<string, string>>
   readonly text: string
 }
 
@@ -37,10 +34,9 @@ interface Answer {
  */
 export class Transport implements HttpClient {
   readonly #settings: TransportSettings
-  readonly #secure: https.Agent
-  readonly #plain: http.Agent
+  readonly #secure: Dispatcher
+  readonly #plain: Dispatcher
   readonly #signals = new AsyncLocalStorage<AbortSignal>()
-  readonly #inFlight = new Set<http.ClientRequest>()
   #isClosed = false
   #onAuthorised: (() => void) | undefined
   /** Why the last request got no usable answer, or an answer that says the server fails. */
@@ -50,14 +46,15 @@ export class Transport implements HttpClient {
 
   constructor(settings: TransportSettings) {
     const { ca, proxy, connections } = settings
-    const pool = { keepAlive: true, maxSockets: connections, timeout: restMs }
+    const tls = { timeout: connectMs, ...(ca === undefined ? {} : { ca }) }
+    // HTTP/1.1 alone: one request to a connection, so that a cut concerns one call
+    const pool = { connections, allowH2: false, maxResponseSize: answerBytesMax, keepAliveTimeout: restMs }
     this.#settings = settings
-    this.#secure = new https.Agent({
-      ...pool,
-      ...(ca === undefined ? {} : { ca }),
-      ...(proxy === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxy } }),
-    })
-    this.#plain = new http.Agent(pool)
+    this.#plain = new Agent({ ...pool, connect: { timeout: connectMs } })
+    this.#secure =
+      proxy === undefined
+        ? new Agent({ ...pool, connect: tls })
+        : new ProxyAgent({ uri: proxy, ...pool, proxyTunnel: true, connectTimeout: connectMs, requestTls: tls })
   }
 
   /** Runs calls of the SDK with a signal for those of its requests that it gives none: all pages of a list but the first. */
@@ -88,9 +85,7 @@ export class Transport implements HttpClient {
 
   close(): void {
     this.#isClosed = true
-    for (const sent of this.#inFlight) sent.destroy(closed())
-    this.#secure.destroy()
-    this.#plain.destroy()
+    for (const each of [this.#secure, this.#plain]) void each.destroy()
   }
 
   #target({ url }: PipelineRequest): URL {
@@ -100,7 +95,7 @@ export class Transport implements HttpClient {
     throw new TransportError('elsewhere', `the SDK would send a request to ${target.origin}`)
   }
 
-  /** A kept connection that the server had closed meanwhile: only a read is sent again, on a new one. */
+  /** A connection that ended before the answer, most often a kept one that the server had closed meanwhile: only a read is sent again, once. */
   #again(error: unknown, request: PipelineRequest, target: URL, signal: AbortSignal | undefined): Promise<Answer> {
     if (request.method !== 'GET' || !(error instanceof TransportError) || error.failure !== 'stale') throw error
     return this.#ask(request, target, signal)
@@ -111,22 +106,23 @@ export class Transport implements HttpClient {
     if (this.#isClosed) throw closed()
     if (typeof body !== 'string' && body !== undefined && body !== null)
       throw new TransportError('elsewhere', 'the SDK would send a stream')
-    const isSecure = target.protocol === 'https:'
-    const sent = (isSecure ? https : http).request(target, {
-      agent: isSecure ? this.#secure : this.#plain,
-      method,
-      headers: { ...headers.toJSON(), 'accept-encoding': 'identity', ...(body ? { 'content-length': Buffer.byteLength(body) } : {}) },
-    })
     const { answerMs } = this.#settings
-    sent.setTimeout(answerMs, () => sent.destroy(new TransportError('cut', `no answer within ${answerMs} ms`)))
-    const stop = () => sent.destroy()
-    this.#inFlight.add(sent)
-    signal?.addEventListener('abort', stop)
+    let response: Dispatcher.ResponseData | undefined
     try {
-      return await answerTo(sent, body ?? undefined)
-    } finally {
-      signal?.removeEventListener('abort', stop)
-      this.#inFlight.delete(sent)
+      response = await (target.protocol === 'https:' ? this.#secure : this.#plain).request({
+        origin: target.origin,
+        path: `${target.pathname}${target.search}`,
+        // the SDK's methods are a union of their own
+        method: method as Dispatcher.HttpMethod,
+        headers: { ...headers.toJSON(), 'accept-encoding': 'identity' },
+        body: body ?? null,
+        signal: signal ?? null,
+        headersTimeout: answerMs,
+        bodyTimeout: answerMs,
+      })
+      return { status: response.statusCode, headers: textsOf(response.headers), text: await response.body.text() }
+    } catch (error) {
+      throw this.#isClosed ? closed() : cutOf(error, response !== undefined)
     }
   }
 }
@@ -135,30 +131,11 @@ function closed(): TransportError {
   return new TransportError('closed', 'the store was closed')
 }
 
-function answerTo(sent: http.ClientRequest, body: string | undefined): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const parts: Buffer[] = []
-  let bytes = 0
-  sent.on('socket', socket => mindConnect(sent, socket))
-  sent.on('error', error => reject(cutOf(error, sent.reusedSocket)))
-  sent.on('response', response => {
-    const { statusCode: status = 0, headers } = response
-    response.on('error', error => reject(cutOf(error, false)))
-    response.on('data', (part: Buffer) => {
-      bytes += part.length
-      if (bytes > answerBytesMax) response.destroy(new TransportError('too_large', `the answer is larger than ${answerBytesMax} bytes`))
-      else parts.push(part)
-    })
-    response.on('end', () => resolve({ status, headers, text: Buffer.concat(parts).toString() }))
-  })
-  sent.end(body)
-  return promise
-}
-
-function mindConnect(sent: http.ClientRequest, socket: Socket): void {
-  if (!socket.connecting) return
-  const late = setTimeout(() => sent.destroy(new TransportError('connect', `no connection within ${connectMs} ms`)), connectMs)
-  for (const event of [socket instanceof TLSSocket ? 'secureConnect' : 'connect', 'close']) socket.once(event, () => clearTimeout(late))
+function textsOf(headers: Dispatcher.ResponseData['headers']): Readonly<Record<string, string>> {
+  const texts: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined) texts[name] = Array.isArray(value) ? value.join(', ') : value
+  return texts
 }
 
 function failing({ status, headers }: Answer): TransportError {
@@ -175,8 +152,7 @@ function usable({ status, headers, text }: Answer, request: PipelineRequest): Pi
   if (text !== '' && !isJson && !(status === 401 && headers['www-authenticate'] !== undefined)) {
     throw new TransportError('foreign', `the answer is no JSON (${status})`, { status, retryAfterMs })
   }
-  const plain = Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')])
-  return { request, status, headers: createHttpHeaders(Object.fromEntries(plain)), bodyAsText: isJson ? text : '' }
+  return { request, status, headers: createHttpHeaders(headers), bodyAsText: isJson ? text : '' }
 }
 
 function parses(text: string): boolean {
