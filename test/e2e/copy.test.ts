@@ -223,6 +223,18 @@ test('inside one config, between two stores that both keep a name', async () => 
   expect([copied.code, rowsOf(copied)], copied.err).toEqual([0, [['app/db', 'DB', 'secret/data/db', 'copied', '1', 'yes', '']]])
 })
 
+test('what lies in FROM under the name of another store is left out, and that is said', async () => {
+  place.write('app.env', 'DB=canary\n')
+  place.write('keyturn.yaml', 'dotenv: { file: app.env, secrets: [{ path: DB, name: app/db }] }\ndatabase: {}\n')
+  expect((await keyturn('copy dotenv database')).code).toBe(0)
+  place.write('next.yaml', vaultSection('{ path: secret/data/db, key: value, name: app/db }'))
+  const away = await keyturn('copy database vault --to-config next.yaml')
+  expect([away.code, away.out]).toEqual([0, ''])
+  expect(away.err).toContain('left out of database, because the config has these names in other stores: app/db (dotenv)\n')
+  const one = await keyturn('copy database vault --to-config next.yaml --only app/db')
+  expect([one.code, one.err]).toEqual([4, expect.stringMatching(/database has no app\/db\n.*left out of database.*app\/db \(dotenv\)/)])
+})
+
 describe('versions', () => {
   const both = () => {
     place.write('keyturn.yaml', `database: {}\n${vaultSection('{ path: secret/data/app/db, name: app/db }')}`)

@@ -33,7 +33,7 @@ export interface Move {
   readonly items: readonly Item[]
 }
 
-/** Secrets as moves, and a row for each that has no place of its own. */
+/** Secrets as moves, and a row for each that has no place of its own. What is another store's goes nowhere. */
 export function movesOf(
   kept: readonly Kept[],
   placeOf: (name: SecretName) => Place | undefined,
@@ -42,6 +42,7 @@ export function movesOf(
   const refused: CopyRow[] = []
   const items: Item[] = []
   for (const each of kept) {
+    if ('elsewhere' in each) continue
     if ('unnamed' in each) {
       refused.push(cannot(each.unnamed, each.unnamed, null, 'its path is no name of a secret: give it one with - path: ... and name: ...'))
       continue

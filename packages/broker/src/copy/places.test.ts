@@ -20,7 +20,10 @@ const listing = (...paths: string[]) =>
 
 async function namesIn(config: Config, store: string, heir: string | null, ...paths: string[]) {
   const all = await Array.fromAsync(keptIn(config, store, listing(...paths), heir))
-  return all.map(each => ('unnamed' in each ? `(${each.unnamed})` : `${each.name} at ${each.place.path}`))
+  return all.map(each => {
+    if ('elsewhere' in each) return `${each.elsewhere} is of ${each.stores.join()}`
+    return 'unnamed' in each ? `(${each.unnamed})` : `${each.name} at ${each.place.path}`
+  })
 }
 
 test('a section keeps what its entries name and its prefixes list, each path once, and says which path can have no name', async () => {
@@ -32,16 +35,25 @@ test('a section keeps what its entries name and its prefixes list, each path onc
     'special at kv/data/a/x',
     'z at kv/data/z',
     'app/b at kv/data/a/b',
+    'app/y is of other',
     '(kv/data/a/with space)',
   ])
 })
 
-test('what another store of the config keeps now is left out, unless that is where it is to go', async () => {
+test('a name that another store of the config keeps now is told apart, unless that is where it is to go', async () => {
   const config = await configOf(
     `database: {}\n${vault('vault', '{ path: kv/data/y, name: app/y }')}${vault('third', '{ path: kv/data/t, name: app/t }')}`,
   )
-  expect(await namesIn(config, 'database', null, 'app/y', 'app/t', 'app/own')).toEqual(['app/own at app/own'])
-  expect(await namesIn(config, 'database', 'vault', 'app/y', 'app/t', 'app/own')).toEqual(['app/y at app/y', 'app/own at app/own'])
+  expect(await namesIn(config, 'database', null, 'app/y', 'app/t', 'app/own')).toEqual([
+    'app/y is of vault',
+    'app/t is of third',
+    'app/own at app/own',
+  ])
+  expect(await namesIn(config, 'database', 'vault', 'app/y', 'app/t', 'app/own')).toEqual([
+    'app/y at app/y',
+    'app/t is of third',
+    'app/own at app/own',
+  ])
 })
 
 test('a name goes to the entry that has it, else below the longest prefix, else anywhere where any name is taken', async () => {

@@ -4,8 +4,11 @@ import { type SecretName, type StorePath, secretName } from '@keyturn/core'
 /** Where one section keeps a secret. */
 export type Place = Omit<SecretPlace, 'store'>
 
-/** A secret that a section keeps, or a path of it that can have no name. */
-export type Kept = { readonly name: SecretName; readonly place: Place } | { readonly unnamed: StorePath }
+/** A secret that a section keeps, a path of it that can have no name, or one whose name the config gives to other stores. */
+export type Kept =
+  | { readonly name: SecretName; readonly place: Place }
+  | { readonly unnamed: StorePath }
+  | { readonly elsewhere: SecretName; readonly stores: readonly string[] }
 
 /** Everything below a prefix of a store. */
 type List = (under: string) => AsyncIterable<StorePath>
@@ -25,7 +28,7 @@ export function placeIn(config: Config, store: string, name: SecretName): Place 
 }
 
 /**
- * Every secret of a section, by its entries and by what its prefixes list now. A name that the config gives to another store is left out, unless
+ * Every secret of a section, by its entries and by what its prefixes list now. A name that the config gives to another store is another secret, unless
  * that is `heir`: the store that is to keep it from now on.
  */
 export async function* keptIn(config: Config, store: string, list: List, heir: string | null): AsyncIterable<Kept> {
@@ -44,11 +47,15 @@ export async function* keptIn(config: Config, store: string, list: List, heir: s
       if (taken.has(path)) continue
       const name = nameOf(`${prefix}${path.slice(under.length)}`)
       if (name === undefined) yield { unnamed: path }
-      else if (seen.has(name) || !isOurs(config, name, path, store, heir)) continue
-      else {
+      else if (seen.has(name)) continue
+      else if (isOurs(config, name, path, store, heir)) {
         seen.add(name)
         const place = placeIn(config, store, name)
         if (place?.path === path) yield { name, place }
+      } else {
+        const stores = storesOf(config, name)
+        // below two prefixes of this store it has another path
+        if (!stores.includes(store)) yield { elsewhere: name, stores }
       }
     }
   }
@@ -58,6 +65,8 @@ function isOurs(config: Config, name: SecretName, path: StorePath, store: string
   const places = config.find(name)?.places ?? []
   return places.some(place => (place.store === store && place.path === path) || place.store === heir)
 }
+
+const storesOf = (config: Config, name: SecretName) => config.find(name)?.places.map(place => place.store) ?? []
 
 function nameOf(text: string): SecretName | undefined {
   try {

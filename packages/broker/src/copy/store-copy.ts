@@ -44,7 +44,8 @@ export class StoreCopy implements Copying {
     const { from, to } = this.#sides
     await from.mustAnswer()
     await to.mustAnswer()
-    const { moves, refused } = movesOf(await this.#kept(), name => placeIn(to.config, to.name, name), to.name)
+    const kept = await this.#kept()
+    const { moves, refused } = movesOf(kept, name => placeIn(to.config, to.name, name), to.name)
     const { looking, notes } = await this.#looking()
     const planned: Planned[] = []
     const rows = [...refused]
@@ -57,7 +58,7 @@ export class StoreCopy implements Copying {
       onLook(done, moves.length)
     })
     this.#planned = planned.filter(({ move }) => move.items.length > 0)
-    return { rows: rows.sort((a, b) => (a.name < b.name ? -1 : 1)), notes }
+    return { rows: rows.sort((a, b) => (a.name < b.name ? -1 : 1)), notes: [...notes, ...leftOut(kept, from.name)] }
   }
 
   async run(tell: Tell): Promise<void> {
@@ -117,12 +118,13 @@ export class StoreCopy implements Copying {
     const heir = from.config === to.config ? to.name : null
     const all = await Array.fromAsync(keptIn(from.config, from.name, under => from.list(under), heir))
     if (only === undefined) return all
-    const nameOf = (each: Kept) => ('unnamed' in each ? each.unnamed : each.name)
-    const unknown = only.filter(wanted => !all.some(each => covers(wanted, nameOf(each))))
+    const wanted = all.filter(each => only.some(name => covers(name, nameOf(each))))
+    const unknown = only.filter(name => !wanted.some(each => !('elsewhere' in each) && covers(name, nameOf(each))))
     if (unknown.length > 0) {
-      throw new BrokerError('not_found', `${from.name} has no ${unknown.join(', ')}`, { hint: 'keyturn check shows what the config names' })
+      const [hint = 'keyturn check shows what the config names'] = leftOut(wanted, from.name)
+      throw new BrokerError('not_found', `${from.name} has no ${unknown.join(', ')}`, { hint })
     }
-    return all.filter(each => only.some(wanted => covers(wanted, nameOf(each))))
+    return wanted
   }
 
   async #looking(): Promise<{ readonly looking: Looking; readonly notes: readonly string[] }> {
@@ -157,6 +159,21 @@ const going: ReadonlySet<CopyRow['action']> = new Set(['create', 'replace', 'sam
 
 function goingOf({ items }: Move, rows: readonly CopyRow[]): readonly Item[] {
   return items.filter(({ name }) => rows.some(row => row.name === name && going.has(row.action)))
+}
+
+function nameOf(each: Kept): string {
+  if ('unnamed' in each) return each.unnamed
+  return 'elsewhere' in each ? each.elsewhere : each.name
+}
+
+const leftOutShown = 5
+
+/** What lies in FROM under names that are those of other stores: no reader gets it from there, and a copy does not either. */
+function leftOut(kept: readonly Kept[], from: string): readonly string[] {
+  const others = kept.flatMap(each => ('elsewhere' in each ? [`${each.elsewhere} (${each.stores.join(', ')})`] : []))
+  if (others.length === 0) return []
+  const more = others.length > leftOutShown ? ` and ${others.length - leftOutShown} more` : ''
+  return [`left out of ${from}, because the config has these names in other stores: ${others.slice(0, leftOutShown).join(', ')}${more}`]
 }
 
 function covers(wanted: string, name: string): boolean {
