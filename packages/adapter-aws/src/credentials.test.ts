@@ -1,6 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import { testContext } from '@keyturn/conformance'
 import { type BrokerError, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
@@ -312,6 +315,26 @@ describe('what goes wrong on the way to a credential', () => {
     ] as const) {
       identity.instead = instead
       expect(await failure((await storeWith({ method: 'instance' })).read(path))).toMatchObject({ code })
+    }
+  })
+
+  test('an answer that does not end is not read to its end', async () => {
+    let sent = 0
+    const server = createServer((_, response) => {
+      const pieces = function* () {
+        for (; sent < 64; sent += 1) yield Buffer.alloc(1_048_576, 'x')
+      }
+      Readable.from(pieces()).pipe(response)
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    try {
+      const store = await storeWith({ method: 'container' }, { AWS_CONTAINER_CREDENTIALS_FULL_URI: url })
+      expect(await failure(store.read(path))).toMatchObject({ code: 'unavailable' })
+      expect(sent).toBeLessThan(64)
+    } finally {
+      server.closeAllConnections()
+      server.close()
     }
   })
 

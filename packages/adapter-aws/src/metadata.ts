@@ -4,6 +4,7 @@ import { Keys } from './keys.ts'
 import type { Environment } from './profile.ts'
 
 const answerMs = 2_000
+const answerBytesMax = 65_536
 const tokenSeconds = 21_600
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 const containerHosts = /^(?:169\.254\.170\.2|169\.254\.170\.23|\[fd00:ec2::23\]|127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/
@@ -72,13 +73,25 @@ async function tokenIn(file: string): Promise<string> {
 async function ask(url: string, request: RequestInit, who: string): Promise<{ status: number; text: string }> {
   try {
     const answer = await fetch(url, { ...request, redirect: 'error', signal: AbortSignal.timeout(answerMs) })
-    return { status: answer.status, text: await answer.text() }
+    return { status: answer.status, text: await textOf(answer) }
   } catch (cause) {
     throw new BrokerError('unavailable', `aws: the credentials of ${who} cannot be reached`, {
       hint: 'check that this runs where such credentials are, or choose another auth',
       cause,
     })
   }
+}
+
+/** Reads no more than a credential can be: whoever answers here need not be who was meant. */
+async function textOf({ body }: Response): Promise<string> {
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of body ?? []) {
+    bytes += part.byteLength
+    if (bytes > answerBytesMax) throw new Error(`the answer is larger than ${answerBytesMax} bytes`)
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString()
 }
 
 function withheld(who: string, status: number): BrokerError {
