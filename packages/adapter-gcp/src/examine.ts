@@ -89,7 +89,8 @@ async function rightsFinding(calls: SecretCalls, name: string, signal: AbortSign
       signal,
     )
     const has = permissions ?? []
-    if (has.includes(toRead)) return { ok: true, detail: `it has ${has.join(', ')}` }
+    const addable = has.includes(toWrite) ? {} : { toWrite: 'give it roles/secretmanager.secretVersionManager too' }
+    if (has.includes(toRead)) return { ok: true, detail: `it has ${has.join(', ')}`, ...addable }
     return {
       ok: false,
       detail: `it has ${has.join(', ') || 'none'}`,

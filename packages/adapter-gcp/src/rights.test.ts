@@ -45,8 +45,31 @@ const rows: readonly {
       await store.read(at('app'), { version: from })
     },
   },
+  {
+    row: 'tell versions, disable, enable, destroy with `alias`',
+    alias: 'current',
+    rights: ['secrets.get', 'versions.list', 'versions.get', 'versions.disable', 'versions.enable', 'versions.destroy'],
+    async act(store) {
+      await Array.fromAsync(store.versions(at('app')))
+      await store.disable(at('app'), first)
+      await store.enable(at('app'), first)
+      await store.destroy(at('app'), first)
+    },
+  },
+  {
+    row: 'read an earlier version with `alias`',
+    alias: 'current',
+    rights: ['secrets.get', 'versions.access', 'versions.list'],
+    act: store => store.read(at('app'), { version: first }),
+  },
   { row: 'list (`under`)', rights: ['secrets.list'], act: store => Array.fromAsync(store.list('')) },
   { row: 'delete', rights: ['secrets.delete'], act: store => store.delete(at('app'), intent()) },
+  {
+    row: 'delete with `alias`',
+    alias: 'current',
+    rights: ['secrets.get', 'secrets.delete'],
+    act: store => store.delete(at('app'), intent()),
+  },
 ]
 
 const allow = (rights: readonly string[]) => {
