@@ -1,22 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, type Server } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
 import { KubernetesAccess, may } from './kubernetes-access.ts'
 import { type Json, KubernetesSecrets, type Stored } from './kubernetes-secrets.ts'
 import { Refusal } from './kubernetes-status.ts'
 import { testCertificates } from './tls/certificates.ts'
+import { type AnyKnob, bodyOf, endless, instead, TurnableServer } from './turnable-server.ts'
 
 /** What the fake does instead of its work, to requests whose path and method fit. */
 export type Knob =
-  | { readonly do: 'hang' }
-  /** Acts, then cuts the connection. */
-  | { readonly do: 'cut' }
-  /** Cuts before acting. */
-  | { readonly do: 'drop' }
-  /** Acts, then answers late. */
-  | { readonly do: 'slow'; readonly ms: number }
-  | { readonly do: 'redirect'; readonly to: string; readonly status?: number }
-  | { readonly do: 'page'; readonly status?: number }
+  | AnyKnob
   /** Answers with a `Status`. */
   | { readonly do: 'refuse'; readonly with: Refusal; readonly retryAfter?: string }
   /** Answers with this body. */
@@ -41,46 +32,22 @@ const bodyBytesMax = 3 * 1_048_576
  * Seen on kube-apiserver 1.20.2; https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/secret-v1/ and
  * https://kubernetes.io/docs/reference/using-api/api-concepts/
  */
-export class KubernetesFake {
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-  #knobs: { readonly fits: RegExp; readonly knob: Knob; left: number }[] = []
+export class KubernetesFake extends TurnableServer<Knob> {
   readonly access: KubernetesAccess
   readonly secrets: KubernetesSecrets
   /** A token that may do everything. */
   readonly admin: string
   readonly seen: Seen[] = []
-  /** What went wrong in the fake itself: a test that sees any fails. */
-  readonly broken: unknown[] = []
-  connections = 0
 
   private constructor(now: () => number) {
+    super({ ...testCertificates.server, ca: testCertificates.ca, requestCert: true, rejectUnauthorized: false })
     this.access = new KubernetesAccess(now)
     this.secrets = new KubernetesSecrets(now)
     this.admin = this.access.token()
-    const tls = { ...testCertificates.server, ca: testCertificates.ca, requestCert: true, rejectUnauthorized: false }
-    this.#server = createServer(tls, (request, response) => {
-      this.#serve(request, response).catch((error: unknown) => {
-        this.broken.push(error)
-        response.destroy()
-      })
-    })
-    this.#server.on('secureConnection', socket => {
-      this.connections += 1
-      this.#sockets.add(socket)
-      socket.on('close', () => this.#sockets.delete(socket))
-    })
   }
 
-  static async start(now: () => number = Date.now): Promise<KubernetesFake> {
-    const fake = new KubernetesFake(now)
-    await new Promise<void>(resolve => fake.#server.listen(0, '127.0.0.1', resolve))
-    return fake
-  }
-
-  get url(): string {
-    // listen() on a port gives an AddressInfo
-    return `https://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  static start(now: () => number = Date.now): Promise<KubernetesFake> {
+    return new KubernetesFake(now).listen()
   }
 
   /** The authority of its certificate. */
@@ -88,41 +55,16 @@ export class KubernetesFake {
     return testCertificates.ca
   }
 
-  /** Connections that are open now. */
-  get open(): number {
-    return this.#sockets.size
-  }
-
-  /** Turns a knob for requests whose "METHOD /path" fits, `times` of them. */
-  turn(fits: RegExp, knob: Knob, times = Number.POSITIVE_INFINITY): void {
-    this.#knobs.push({ fits, knob, left: times })
-  }
-
-  turnBack(): void {
-    this.#knobs = []
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
-    await new Promise(resolve => this.#server.close(resolve))
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  protected async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '' } = request
     const body = await bodyOf(request)
     this.seen.push({ method, path: url, headers: request.headers, body })
-    const knob = this.#knob(`${method} ${url}`)
-    if (knob !== undefined && instead(knob, request, response)) return
+    const knob = this.knobFor(`${method} ${url}`)
+    if (knob !== undefined && answered(knob, request, response)) return
     const reply = this.#reply(request, body)
     if (knob?.do === 'cut') return void request.socket.destroy()
     if (knob?.do === 'slow') await new Promise(resolve => setTimeout(resolve, knob.ms))
     send(response, reply)
-  }
-
-  #knob(line: string): Knob | undefined {
-    const found = this.#knobs.find(({ fits, left }) => left > 0 && fits.test(line))
-    if (found !== undefined) found.left -= 1
-    return found?.knob
   }
 
   #reply(request: IncomingMessage, text: string): Reply {
@@ -222,28 +164,12 @@ function send(response: ServerResponse, { status, body, plain }: Reply): void {
 }
 
 /** Answers in place of the work; false where the work is done first. */
-function instead(knob: Knob, request: IncomingMessage, response: ServerResponse): boolean {
-  if (knob.do === 'cut' || knob.do === 'slow') return false
-  if (knob.do === 'drop') request.socket.destroy()
-  if (knob.do === 'redirect') response.writeHead(knob.status ?? 307, { location: knob.to }).end()
-  if (knob.do === 'page') {
-    response.writeHead(knob.status ?? 200, { 'content-type': 'text/html' }).end('<html><form action="/login"></form></html>')
-  }
+function answered(knob: Knob, request: IncomingMessage, response: ServerResponse): boolean {
   if (knob.do === 'say') response.writeHead(knob.status ?? 200, { 'content-type': knob.type ?? 'application/json' }).end(knob.body)
-  if (knob.do === 'refuse') {
+  else if (knob.do === 'endless') endless(response, 'application/json', ' ')
+  else if (knob.do === 'refuse') {
     if (knob.retryAfter !== undefined) response.setHeader('retry-after', knob.retryAfter)
     send(response, { status: knob.with.status, body: knob.with.body })
-  }
-  if (knob.do === 'endless') {
-    response.writeHead(200, { 'content-type': 'application/json' })
-    const timer = setInterval(() => response.write(' '), 5)
-    request.socket.on('close', () => clearInterval(timer))
-  }
+  } else return instead(knob, request, response)
   return true
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = []
-  for await (const part of request) parts.push(part as Buffer)
-  return Buffer.concat(parts).toString()
 }

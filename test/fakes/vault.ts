@@ -1,22 +1,13 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createServer as createSecure } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type AnyKnob, bodyOf, instead, TurnableServer } from './turnable-server.ts'
 import { placeIn, VaultAuth } from './vault-auth.ts'
 import { type Engine, KvOne, type KvRequest, KvTwo, parseGo, printGo, type Reply } from './vault-kv.ts'
 
 /** What the fake does instead of its work, to requests whose path and method fit. */
 export type Knob =
-  | { readonly do: 'hang' }
-  /** Acts, then cuts the connection. */
-  | { readonly do: 'cut' }
-  /** Cuts before acting. */
-  | { readonly do: 'drop' }
-  /** Acts, then answers late. */
-  | { readonly do: 'slow'; readonly ms: number }
+  | AnyKnob
   | { readonly do: 'throttle'; readonly retryAfter?: string }
   | { readonly do: 'seal' }
-  | { readonly do: 'redirect'; readonly to: string; readonly status?: number }
-  | { readonly do: 'page'; readonly status?: number }
   | { readonly do: 'fail'; readonly status: number; readonly errors?: readonly string[] }
   /** Answers 200 with this body. */
   | { readonly do: 'say'; readonly body: string; readonly type?: string }
@@ -36,58 +27,26 @@ export interface Seen {
  * was made and below), `sys/health`, `sys/seal-status`, `sys/capabilities-self`, `sys/internal/ui/mounts/PATH`, and the
  * envelope with `request_id`. Seen on OpenBao 2.6.2; https://openbao.org/api-docs/ and https://openbao.org/api-docs/system/
  */
-export class VaultFake {
-  readonly #server: Server
-  readonly #tls: boolean
-  readonly #sockets = new Set<Socket>()
+export class VaultFake extends TurnableServer<Knob> {
   /** By their places from the root. */
   readonly #mounts = new Map<string, Engine>()
   readonly namespaces = new Set([''])
-  #knobs: { readonly fits: RegExp; readonly knob: Knob; left: number }[] = []
   readonly auth: VaultAuth
   readonly root: string
   readonly seen: Seen[] = []
-  /** What went wrong in the fake itself: a test that sees any fails. */
-  readonly broken: unknown[] = []
-  connections = 0
   sealed = false
   /** Lists in pages, as OpenBao does and Vault does not. */
   pages = true
 
   private constructor(now: () => number, tls: Certificate | undefined) {
+    super(tls)
     this.auth = new VaultAuth(now)
     this.root = this.auth.grant({}, 'root-token-of-the-fake')
-    const serve = (request: IncomingMessage, response: ServerResponse) => {
-      this.#serve(request, response).catch((error: unknown) => {
-        // who hangs up in the midst of a request breaks nothing
-        if (!(error instanceof Error && 'code' in error && error.code === 'ECONNRESET')) this.broken.push(error)
-        response.destroy()
-      })
-    }
-    this.#tls = tls !== undefined
-    this.#server = tls === undefined ? createServer(serve) : createSecure(tls, serve)
-    this.#server.on('connection', socket => {
-      this.connections += 1
-      this.#sockets.add(socket)
-      socket.on('close', () => this.#sockets.delete(socket))
-    })
   }
 
   /** With a certificate it speaks TLS. */
-  static async start(now: () => number = Date.now, tls?: Certificate): Promise<VaultFake> {
-    const fake = new VaultFake(now, tls)
-    await new Promise<void>(resolve => fake.#server.listen(0, '127.0.0.1', resolve))
-    return fake
-  }
-
-  /** Connections that are open now. */
-  get open(): number {
-    return this.#sockets.size
-  }
-
-  get url(): string {
-    // listen() on a port gives an AddressInfo
-    return `${this.#tls ? 'https' : 'http'}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  static start(now: () => number = Date.now, tls?: Certificate): Promise<VaultFake> {
+    return new VaultFake(now, tls).listen()
   }
 
   mount(path: string, version: 1): KvOne
@@ -105,38 +64,18 @@ export class VaultFake {
     return engine
   }
 
-  /** Turns a knob for requests whose "METHOD /path" fits, `times` of them. */
-  turn(fits: RegExp, knob: Knob, times = Number.POSITIVE_INFINITY): void {
-    this.#knobs.push({ fits, knob, left: times })
-  }
-
-  turnBack(): void {
-    this.#knobs = []
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
-    await new Promise(resolve => this.#server.close(resolve))
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  protected async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '' } = request
     const token = request.headers['x-vault-token']?.toString()
     this.seen.push({ method, path: url, token, headers: request.headers })
     const body = await bodyOf(request)
-    const knob = this.#knob(`${method} ${url}`)
-    if (knob !== undefined && instead(knob, request, response)) return
+    const knob = this.knobFor(`${method} ${url}`)
+    if (knob !== undefined && answered(knob, request, response)) return
     const namespace = (request.headers['x-vault-namespace']?.toString() ?? '').replace(/^\/|\/$/g, '')
     const reply = await this.#reply({ method, url, token, namespace, text: body })
     if (knob?.do === 'cut') return void request.socket.destroy()
     if (knob?.do === 'slow') await new Promise(resolve => setTimeout(resolve, knob.ms))
     send(response, reply)
-  }
-
-  #knob(line: string): Knob | undefined {
-    const found = this.#knobs.find(({ fits, left }) => left > 0 && fits.test(line))
-    if (found !== undefined) found.left -= 1
-    return found?.knob
   }
 
   async #reply({ method, url, token, namespace, text }: Asked): Promise<Whole> {
@@ -240,24 +179,13 @@ function send(response: ServerResponse, { status, data, errors, warnings, auth, 
 }
 
 /** Answers in place of the work; false where the work is done first. */
-function instead(knob: Knob, request: IncomingMessage, response: ServerResponse): boolean {
-  if (knob.do === 'cut' || knob.do === 'slow') return false
-  if (knob.do === 'drop') request.socket.destroy()
+function answered(knob: Knob, request: IncomingMessage, response: ServerResponse): boolean {
   if (knob.do === 'seal') send(response, { status: 503, errors: ['Vault is sealed'] })
-  if (knob.do === 'fail') send(response, { status: knob.status, errors: knob.errors ?? [] })
-  if (knob.do === 'redirect') response.writeHead(knob.status ?? 307, { location: knob.to }).end()
-  if (knob.do === 'page')
-    response.writeHead(knob.status ?? 200, { 'content-type': 'text/html' }).end('<html><form action="/login"></form></html>')
-  if (knob.do === 'say') response.writeHead(200, { 'content-type': knob.type ?? 'application/json' }).end(knob.body)
-  if (knob.do === 'throttle') {
+  else if (knob.do === 'fail') send(response, { status: knob.status, errors: knob.errors ?? [] })
+  else if (knob.do === 'say') response.writeHead(200, { 'content-type': knob.type ?? 'application/json' }).end(knob.body)
+  else if (knob.do === 'throttle') {
     if (knob.retryAfter !== undefined) response.setHeader('retry-after', knob.retryAfter)
     send(response, { status: 429, errors: ['request path "x": rate limit quota exceeded'] })
-  }
+  } else return instead(knob, request, response)
   return true
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = []
-  for await (const part of request) parts.push(part as Buffer)
-  return Buffer.concat(parts).toString()
 }
