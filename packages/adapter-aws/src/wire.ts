@@ -123,8 +123,9 @@ function wholeBody(stream: Readable): Promise<Uint8Array> {
     })
     stream.on('end', () => resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)))
     stream.on('error', reject)
-    // one that was cut off has no end
-    stream.on('close', () => reject(new WireError('cut', 'the answer was cut off')))
+    stream.on('close', () => {
+      if (!stream.readableEnded) reject(new WireError('cut', 'the answer was cut off'))
+    })
   })
 }
 
