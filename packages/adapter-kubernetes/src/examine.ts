@@ -74,7 +74,10 @@ async function rightsToChange(client: Client, place: Place, signal: AbortSignal)
   )
   const missing = changing.filter((_, at) => asked[at] === false)
   if (missing.length === 0) return { ok: true, detail: changing.join(', ') }
-  return { ok: true, detail: `missing, and needed to write and rotate: ${missing.join(', ')}` }
+  const toWrite = `bind its account a Role in ${place.namespace}: resources: [secrets], verbs: [${missing.join(', ')}]`
+  const detail = `missing, and needed to write and rotate: ${missing.join(', ')}`
+  // what is rotated is there, and stays
+  return missing.includes('update') ? { ok: true, detail, toWrite } : { ok: true, detail }
 }
 
 async function fields(client: Client, place: Place, signal: AbortSignal): Promise<Found> {

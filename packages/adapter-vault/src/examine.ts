@@ -76,7 +76,11 @@ async function rightsFinding(kv: Kv, { read, subkeys, metadata }: Targets, signa
   const rights = await capabilities(kv, [read, subkeys, metadata], signal)
   const own = rights?.get(read) ?? []
   if (rights === undefined) return { ok: true, what, detail: 'the token may not ask for its rights' }
-  if (own.includes('read') || own.includes('root')) return { ok: true, what, detail: `it has ${own.join(', ')}` }
+  if (own.includes('root')) return { ok: true, what, detail: 'it has root' }
+  if (own.includes('read')) {
+    const toWrite = `give its policy: path "${read}" { capabilities = ["create", "read", "update"] }`
+    return { ok: true, what, detail: `it has ${own.join(', ')}`, ...(own.includes('update') ? {} : { toWrite }) }
+  }
   return {
     ok: false,
     what,

@@ -10,6 +10,7 @@ import { systemClock } from './clock.ts'
 import { kinds } from './compose.ts'
 import { openKeyring } from './keys/keyring.ts'
 import { openSections } from './open-sections.ts'
+import { neverRotated } from './operations/start.ts'
 import { pooledRandom } from './random.ts'
 import type { Section } from './section.ts'
 
@@ -60,13 +61,16 @@ function wants(section: Section, only: ExamineOnly, entries: readonly Entry[]): 
 
 interface NamedPlace extends Place {
   readonly name: string
+  /** Whether the broker writes it by itself. */
+  readonly isRotated: boolean
 }
 
 /** What a store has of some secrets, as the first or any other of their stores. */
 function placesIn(section: Section, entries: readonly Entry[]): readonly NamedPlace[] {
-  return entries.flatMap(entry =>
-    [entry, ...entry.others].filter(place => place.section === section).map(place => ({ ...place, name: entry.name })),
-  )
+  return entries.flatMap(entry => {
+    const isRotated = neverRotated(entry) === undefined
+    return [entry, ...entry.others].filter(place => place.section === section).map(place => ({ ...place, name: entry.name, isRotated }))
+  })
 }
 
 async function examineSection(section: Section, places: readonly NamedPlace[], { signal }: ExamineOnly): Promise<readonly Examined[]> {
@@ -96,12 +100,21 @@ const looksAtOnce = 8
 const sayingOf = ({ ok, what, detail, code }: NamedFinding): string => JSON.stringify([ok, what, detail, code])
 
 /** One place, and the fields that the config names there. Where the store tells their names nothing is read; elsewhere there is no other way to know. */
-async function examinePlace({ section, path, keys }: Place, call: Call): Promise<readonly NamedFinding[]> {
-  const findings = await section.ask(store => store.examine(path, call))
-  if (keys === null || findings.some(finding => !finding.ok)) return findings
-  const told = findings.find(finding => finding.fields !== undefined)?.fields
-  const held = told ?? (await section.ask(store => store.read(path, call))).value.fieldNames ?? []
+async function examinePlace({ section, path, keys, isRotated }: NamedPlace, call: Call): Promise<readonly NamedFinding[]> {
+  const told = await section.ask(store => store.examine(path, call))
+  const findings = isRotated ? told.map(mustWrite) : told
+  if (keys === null || told.some(finding => !finding.ok)) return findings
+  const fields = findings.find(finding => finding.fields !== undefined)?.fields
+  const held = fields ?? (await section.ask(store => store.read(path, call))).value.fieldNames ?? []
   return [...findings, ...keys.map(key => fieldFinding(key, held))]
+}
+
+/** What is rotated here has to be written too. */
+function mustWrite(finding: Finding): Finding {
+  const { toWrite: hint, detail: told } = finding
+  if (hint === undefined || !finding.ok) return finding
+  const detail = [...(told === undefined ? [] : [told]), 'it is rotated here, and this login may not write it'].join('; ')
+  return { ...finding, ok: false, detail, hint, code: 'permission_denied' }
 }
 
 function fieldFinding(key: string, held: readonly string[]): NamedFinding {

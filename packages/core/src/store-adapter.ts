@@ -105,6 +105,8 @@ export interface Finding {
   readonly fields?: readonly string[]
   /** The error behind it, where there is one: it tells unreachable, denied and absent apart. */
   readonly code?: ErrorCode
+  /** The login may read here and not write, and this would give it the right: a fault only of a secret that is written here. */
+  readonly toWrite?: string
 }
 
 /** What a store of any kind may need from the broker when it is opened. */
