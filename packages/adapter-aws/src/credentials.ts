@@ -1,4 +1,4 @@
-import { BrokerError, type Clock } from '@keyturn/core'
+import { BrokerError, type Clock, orAbort } from '@keyturn/core'
 import { classify, isServiceError, type ServiceError } from './classify.ts'
 import type { Keys } from './keys.ts'
 import type { Source } from './sources.ts'
@@ -116,13 +116,4 @@ export class Credentials {
   #now(): number {
     return this.#clock.now().getTime()
   }
-}
-
-/** Stops waiting for what others wait for too. */
-function orAbort<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }

@@ -1,6 +1,6 @@
 /**
  * What every client of the SDK here is told, so that it does not look it up in the environment of the process or in `~/.aws`: one attempt, no
- * dual stack, no FIPS, no application id. https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
+ * dual stack, no FIPS, no application id, no address but the section's. https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
  */
 export const quietSdk = {
   maxAttempts: 1,
@@ -8,6 +8,7 @@ export const quietSdk = {
   defaultsMode: 'standard',
   useDualstackEndpoint: false,
   useFipsEndpoint: false,
+  ignoreConfiguredEndpointUrls: true,
   userAgentAppId: 'keyturn',
   authSchemePreference: ['aws.auth#sigv4'] as string[],
   // one that prints nothing

@@ -2,9 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
-import { neverSent, TransportError } from '@keyturn/core'
+import { InFlight, neverSent, TransportError } from '@keyturn/core'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
-import { Places } from './places.ts'
 
 const connectMs = 5_000
 /** A connection that nobody used for so long is closed here: sooner than AWS would close it under a request. */
@@ -34,7 +33,7 @@ type Handle = NodeHttpHandler['handle']
 export class Wire {
   readonly metadata = { handlerProtocol: 'http/1.1' }
   readonly #handler: NodeHttpHandler
-  readonly #places: Places
+  readonly #inFlight: InFlight
   readonly #answerMs: number
   readonly #signal = new AsyncLocalStorage<AbortSignal>()
 
@@ -45,7 +44,7 @@ export class Wire {
       timeout: idleMs,
       ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
     }
-    this.#places = new Places(maxInFlight)
+    this.#inFlight = new InFlight(maxInFlight)
     this.#answerMs = answerMs
     this.#handler = new NodeHttpHandler({
       httpAgent: new HttpAgent(pool),
@@ -71,7 +70,7 @@ export class Wire {
     caller?.addEventListener('abort', stop, { once: true })
     try {
       caller?.throwIfAborted()
-      return await this.#places.in(own.signal, () => this.#send(request, own.signal))
+      return await this.#inFlight.run(own.signal, () => this.#send(request, own.signal))
     } finally {
       clearTimeout(late)
       caller?.removeEventListener('abort', stop)
