@@ -64,12 +64,12 @@ export class Served {
     return this.place.write(`${role}.token`, body.token)
   }
 
-  /** Runs a program of the repository, from its root, with the rights of a token. */
+  /** Runs a program of the repository, from the folder of the place, with the rights of a token. */
   run(program: string, args: readonly string[], tokenFile: string, stdin = ''): Promise<Ended> {
     const KEYTURN_TOKEN = readFileSync(tokenFile, 'utf8').trim()
     const env = { PATH: process.env.PATH, HOME: this.place.folder, KEYTURN_ADDR: this.address, KEYTURN_TOKEN }
     return new Promise(resolve => {
-      const child = execFile(join(root, program), args, { cwd: root, env }, (error, out, err) =>
+      const child = execFile(join(root, program), args, { cwd: this.place.folder, env }, (error, out, err) =>
         resolve({ code: error === null ? 0 : Number(error.code), out, err }),
       )
       // a script that refuses its arguments has ended before it is given anything

@@ -7,4 +7,6 @@ case "${1:-}" in
   symmetric | api-keys | database) selector=(--group "$1") ;;
   *) echo "usage: rotate-secrets.sh all|symmetric|api-keys|database [options of keyturn rotate]" >&2 && exit 2 ;;
 esac
-exec npx --no keyturn rotate "${selector[@]}" "${@:2}"
+# the keyturn of the project that this script lies in, from wherever it is called
+project=$(cd -- "$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")" && npm prefix)
+exec npx --no --prefix "$project" keyturn rotate "${selector[@]}" "${@:2}"
