@@ -135,7 +135,10 @@ test('told to stop, it ends between two secrets, and the next run goes on', asyn
       if (seen === 5) stop.abort()
     },
   })
-  expect(stopped.code).toBe(1)
+  expect([stopped.code, stopped.err]).toEqual([
+    1,
+    expect.stringContaining('the copy was stopped between two secrets\n  run it again to go on'),
+  ])
   const end = stepsOf(stopped).at(-1)
   expect(end.copied).toBeGreaterThanOrEqual(5)
   expect(end.untried).toBeGreaterThan(0)

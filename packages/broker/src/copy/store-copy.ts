@@ -69,7 +69,8 @@ export class StoreCopy implements Copying {
       try {
         tellAll(tell, move.items, 'copied', { version: await this.#carry(looking, move, etag) })
       } catch (error) {
-        if (!(error instanceof BrokerError) || error.code === 'cancelled') throw error
+        if (!(error instanceof BrokerError)) throw error
+        if (error.code === 'cancelled') throw stopped()
         for (const { name } of move.items) this.#failed.add(name)
         tellAll(tell, move.items, 'failed', error)
       }
