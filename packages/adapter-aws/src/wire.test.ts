@@ -81,6 +81,17 @@ describe('connections', () => {
     expect((await last).value.equals(SecretValue.text('value'))).toBe(true)
   })
 
+  test('that are not there yet are not made for whoever waits when the store is closed', async () => {
+    const fake = await started()
+    const store = await storeOf(fake, { maxInFlight: 1 })
+    fake.turn(/./, { do: 'hang' })
+    const calls = [store.read(path), store.write(path, SecretValue.text('v'), intent())].map(failure)
+    await expect.poll(() => fake.inFlight.now).toBe(1)
+    await store.close()
+    expect((await Promise.all(calls)).map(({ code }) => code)).toEqual(['unavailable', 'cancelled'])
+    expect(fake.connections).toBe(1)
+  })
+
   test('are closed with the store', async () => {
     const fake = await started()
     const store = await storeOf(fake)

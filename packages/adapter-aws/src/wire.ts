@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
-import { InFlight, neverSent, TransportError } from '@keyturn/core'
+import { BrokerError, InFlight, neverSent, TransportError } from '@keyturn/core'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 
 const connectMs = 5_000
@@ -36,6 +36,7 @@ export class Wire {
   readonly #inFlight: InFlight
   readonly #answerMs: number
   readonly #signal = new AsyncLocalStorage<AbortSignal>()
+  #isClosed = false
 
   constructor({ ca, proxy, maxInFlight, answerMs }: WireSettings) {
     const pool = {
@@ -84,10 +85,13 @@ export class Wire {
   }
 
   destroy(): void {
+    this.#isClosed = true
     this.#handler.destroy()
   }
 
   async #send(request: Parameters<Handle>[0], signal: AbortSignal): ReturnType<Handle> {
+    // an agent of node that was destroyed opens new connections for whoever waited
+    if (this.#isClosed) throw new BrokerError('cancelled', 'aws: the store was closed')
     try {
       const answer = await this.#handler.handle(request, { abortSignal: signal })
       const { response } = answer

@@ -58,6 +58,17 @@ function tokensOf(lives: readonly number[]): { readonly tokens: Tokens; readonly
   return { tokens, given }
 }
 
+test('calls that are under way, or wait for their turn, end when the client is closed', async () => {
+  const fake = await started()
+  const client = clientOf(fake.endpoint, { maxInFlight: 2 })
+  await read(client)
+  fake.turn(/Access|Add/, { do: 'hang' })
+  const calls = [read(client), add(client), read(client)].map(codeOf)
+  await expect.poll(() => fake.seen.length).toBe(3)
+  await client.close()
+  expect(await Promise.all(calls)).toEqual(['cancelled', 'outcome_unknown', 'cancelled'])
+})
+
 test('a call to a client that was closed is cancelled, so that nobody tries it again', async () => {
   const client = clientOf((await started()).endpoint)
   await client.close()

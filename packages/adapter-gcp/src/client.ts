@@ -88,6 +88,7 @@ export class Client {
   readonly #places: InFlight
   readonly #tokens: Tokens | undefined
   readonly #answerMs: number
+  readonly #made = new Set<Cancellable>()
   #isClosed = false
 
   constructor({ target, ca, proxy, maxInFlight, answerMs, tokens }: ClientSettings) {
@@ -132,8 +133,10 @@ export class Client {
     })
   }
 
+  /** Ends what is under way, which Google's client would leave waiting. */
   async close(): Promise<void> {
     this.#isClosed = true
+    for (const each of this.#made) each.cancel()
     await this.#google.close()
   }
 
@@ -149,18 +152,29 @@ export class Client {
     const headers = { 'x-goog-request-params': routeOf(request), ...headersOf(grant) }
     const options = { signal, timeout: this.#answerMs, retry: null, autoPaginate: false, otherArgs: { headers } }
     // the client's own methods would log requests and answers where GOOGLE_SDK_NODE_LOGGING is set, and know no signal
-    const made: unknown = this.#google.innerApiCalls[name]?.(request, options)
+    // its declarations say Function
+    const made = this.#google.innerApiCalls[name]?.(request, options) as Promise<[unknown, unknown, unknown]> & Cancellable
+    this.#made.add(made)
     try {
-      const [answer, , raw] = (await made) as [unknown, unknown, unknown]
-      // its declarations say Function; of a page the first is only the items
+      const [answer, , raw] = await made
+      // of a page the first is only the items
       return (name.startsWith('list') ? raw : answer) as Calls[Name]['answer']
     } catch (error) {
       signal.throwIfAborted()
+      if (this.#isClosed)
+        throw new BrokerError(questions.test(name) ? 'cancelled' : 'outcome_unknown', `gcp: the store was closed during ${name}`)
       // a question leaves nothing behind, also where it is one step of a write
       if (!questions.test(name) || classify(error).code !== 'outcome_unknown') throw error
       throw new BrokerError('unavailable', `gcp: no answer to ${name}`, { cause: error })
+    } finally {
+      this.#made.delete(made)
     }
   }
+}
+
+/** A call of Google's client that is under way. */
+interface Cancellable {
+  cancel(): void
 }
 
 const questions = /^(?:access|get|list|test)/
