@@ -13,7 +13,7 @@ export interface RotateWish {
 
 /** Why this build or this config never rotates a secret; undefined when it does. */
 export function neverRotated(entry: Entry): BrokerError | undefined {
-  const { strategy, built, managed, type } = entry.config
+  const { strategy, built, managed, type, row } = entry.config
   if (strategy !== null && built) return undefined
   if (strategy !== null) {
     return new BrokerError('unsupported', `strategy ${strategy} is not built`, {
@@ -21,6 +21,11 @@ export function neverRotated(entry: Entry): BrokerError | undefined {
     })
   }
   if (managed !== null) return new BrokerError('unsupported', `it is rotated by ${managed}`, { hint: `rotate it with ${managed}` })
+  if (!row) {
+    return new BrokerError('unsupported', `${entry.name} has no row in the config, and is never rotated here`, {
+      hint: 'give it one under secrets: with a type, or a strategy',
+    })
+  }
   return new BrokerError('unsupported', `a ${type} secret is never rotated here`, { hint: 'give its row a type that is, or a strategy' })
 }
 
