@@ -37,6 +37,14 @@ it('refuses a file in which one secret is two variables', async () => {
   await expect(secrets.getSecret('test-secret')).rejects.toMatchObject({ code: 'invalid_argument' })
 })
 
+it('knows the types that a broker knows', async () => {
+  const { secrets } = local()
+  // as a program in plain JavaScript may ask
+  const type = 'databse' as never
+  await expect(secrets.createSecret({ name: 'made', type, value: 'v' })).rejects.toMatchObject({ code: 'invalid_argument' })
+  await expect(secrets.getSecret('made')).rejects.toMatchObject({ code: 'not_found' })
+})
+
 it('makes a secret once, in a file that need not exist', async () => {
   const { file, secrets } = local()
   await secrets.createSecret({ name: 'database-password', type: 'database', value: 's p a c e' })

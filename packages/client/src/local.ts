@@ -1,7 +1,7 @@
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { nameOf, open, options, pathOf } from '@keyturn/adapter-dotenv'
-import { SecretValue, Store, type StorePath, secretName, textOf } from '@keyturn/core'
+import { SecretValue, Store, type StorePath, secretName, secretTypes, textOf } from '@keyturn/core'
 import type { CallOptions } from './connection.ts'
 import { failure } from './connection.ts'
 import type { GetSecretOptions, NewSecret, Secrets } from './secrets.ts'
@@ -41,6 +41,9 @@ export class LocalSecrets implements Secrets {
 
   async createSecret(secret: NewSecret, { signal }: CallOptions = {}): Promise<string> {
     const variable = this.#settable(secret.name)
+    if (!secretTypes.includes(secret.type)) {
+      throw failure('invalid_argument', 'there is no such type', { hint: `take one of ${secretTypes.join(', ')}` })
+    }
     if (!('value' in secret)) throw failure('invalid_argument', `${secret.name} has fields, and a variable of a .env file is one text`)
     const value =
       typeof secret.value === 'string' ? SecretValue.text(secret.value) : SecretValue.bytes(Buffer.from(secret.value.base64, 'base64'))
