@@ -1,11 +1,11 @@
 import { open, options } from '@keyturn/adapter-aws'
 import { testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AwsEmulator } from '../servers/aws-emulator.ts'
 import { type Boto3, findBoto3, openBoto3 } from '../servers/boto3.ts'
 import { findMoto, motoName, startMoto } from '../servers/moto.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** An independent reader: what Keyturn writes, AWS's own client of another language reads, and the other way round. */
 const moto = await findMoto()
@@ -24,7 +24,7 @@ describe.runIf(!isThere)('without boto3 and moto', () => {
 })
 
 describe.skipIf(!isThere)('adapter-aws and boto3', () => {
-  const counted = { passed: 0, failed: 0 }
+  const counted = tally()
   let server: AwsEmulator
   let boto: Boto3
   let adapter: StoreAdapter
@@ -37,9 +37,6 @@ describe.skipIf(!isThere)('adapter-aws and boto3', () => {
     adapter = await open(options.parse({ region: 'us-east-1', endpoint: server.url, auth }), context, { env: {} })
     store = new Store(adapter, { name: 'aws', clock: wallClock, timeoutMs: 30_000 })
     ready = true
-  })
-  afterEach(({ task }) => {
-    counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
   })
   afterAll(async () => {
     if (!ready) counted.failed += 1

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { open, options } from '@keyturn/adapter-aws'
 import { testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AwsSecretsManagerFake } from '../fakes/aws-secrets-manager.ts'
 import type { AwsEmulator } from '../servers/aws-emulator.ts'
 import { findBoto3, openBoto3 } from '../servers/boto3.ts'
 import { findMoto, motoName, startMoto } from '../servers/moto.ts'
 import type { Departure } from './table.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** Rights and roles on moto, which looks at policies once it is told to (at their actions; it knows no resource of a secret): the adapter with exactly what its README asks for, and with less. */
 const moto = await findMoto()
@@ -49,7 +49,7 @@ describe.runIf(!isThere)('without boto3 and moto', () => {
 })
 
 describe.skipIf(!isThere)('adapter-aws with the rights it asks for', () => {
-  const counted = { passed: 0, failed: 0 }
+  const counted = tally()
   const opened: StoreAdapter[] = []
   const users = new Map<string, Keys>()
   let server: AwsEmulator
@@ -76,9 +76,6 @@ describe.skipIf(!isThere)('adapter-aws with the rights it asks for', () => {
     await roleFor(iam)
     await fetch(`${server.url}/moto-api/reset-auth`, { method: 'POST', body: '0' })
     ready = true
-  })
-  afterEach(({ task }) => {
-    counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
   })
   afterAll(async () => {
     for (const each of opened) await each.close()

@@ -2,13 +2,13 @@ import { SecretsManager } from '@aws-sdk/client-secrets-manager'
 import { open, options } from '@keyturn/adapter-aws'
 import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StorePath } from '@keyturn/core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AwsSecretsManagerFake } from '../fakes/aws-secrets-manager.ts'
 import type { AwsEmulator } from '../servers/aws-emulator.ts'
 import { findMinistack, ministackName, startMinistack } from '../servers/ministack.ts'
 import { findMoto, motoName, startMoto } from '../servers/moto.ts'
 import type { Departure } from './table.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** The adapter against two emulators of AWS. What one of them does not do as AWS does is asked of our own fake in the same run, and the row says so. */
 const servers: readonly {
@@ -80,14 +80,11 @@ for (const { name, binary, start, departures } of servers) {
   })
 
   describe.skipIf(binary === undefined)(`adapter-aws on ${name}`, () => {
-    const counted = { passed: 0, failed: 0 }
+    const counted = tally()
     let server: AwsEmulator | undefined
     beforeAll(async () => {
       // skipped without a binary
       server = await start(binary ?? '')
-    })
-    afterEach(({ task }) => {
-      counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
     })
     afterAll(async () => {
       if (server === undefined) counted.failed += 1

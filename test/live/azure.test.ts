@@ -13,7 +13,7 @@ import { AzureVault } from '../fakes/azure-vault.ts'
 import { testCertificates } from '../fakes/tls/certificates.ts'
 import { type AzureGiven, givenAzure, raw, rawToken } from '../servers/azure-given.ts'
 import { azureDepartures } from './azure-departures.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /**
  * The adapter against the vault that `KEYTURN_TEST_AZURE_VAULT` names, with `_AUTHORITY`, `_TENANT`, `_CLIENT_ID`, `_CLIENT_SECRET`, `_CA` and, for the table,
@@ -22,7 +22,6 @@ import { tell } from './tell.ts'
 const given = givenAzure(process.env)
 const server = 'absent' in given ? undefined : given
 const isEmulator = server !== undefined && (await hasControls(server))
-const counted = { passed: 0, failed: 0 }
 
 const context = testContext('live')
 const run = `kt-${crypto.randomUUID().slice(0, 8)}`
@@ -34,7 +33,7 @@ const opened: StoreAdapter[] = []
 
 describe.runIf(server === undefined)('without a vault', () => {
   test('the row says absent', async () => {
-    await tell({ adapter: 'azure', server: 'none', ...counted, absent: 'absent' in given ? given.absent : '' })
+    await tell({ adapter: 'azure', server: 'none', passed: 0, failed: 0, absent: 'absent' in given ? given.absent : '' })
   })
 })
 
@@ -44,9 +43,7 @@ describe.skipIf(server === undefined)('adapter-azure on a vault that nobody here
     folder = await mkdtemp(join(tmpdir(), 'keyturn-live-'))
     if (isEmulator) await control('permissions', {})
   })
-  afterEach(({ task }) => {
-    counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
-  })
+  const counted = tally()
   afterAll(async () => {
     for (const each of opened) await each.close()
     await purgeAll()

@@ -1,5 +1,5 @@
 import { BrokerError, type StoreAdapter } from '@keyturn/core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findToxiproxy, startToxiproxy, type Toxiproxy } from '../servers/toxiproxy.ts'
 import { aws, moto } from './faults/aws.ts'
 import { azure, azureGiven } from './faults/azure.ts'
@@ -11,7 +11,7 @@ import type { Subject, Upstream } from './faults/subject.ts'
 import { Trial } from './faults/trial.ts'
 import { vault, vaultFake } from './faults/vault.ts'
 import type { Departure } from './table.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /**
  * Every adapter behind a proxy that cuts, delays and misleads. While a fault lasts, each operation ends within its deadline with a code of the table and
@@ -131,7 +131,7 @@ describe.skipIf(binary === undefined)('an adapter that', () => {
 })
 
 describe.each(subjects)('adapter-$kind under faults', subject => {
-  const counted = { passed: 0, failed: 0 }
+  const counted = tally()
   const departures: Departure[] = []
   let upstream: Upstream | undefined
   let absent: string | undefined
@@ -150,9 +150,6 @@ describe.each(subjects)('adapter-$kind under faults', subject => {
     const open = () => started.open(passage.port)
     adapter = await open()
     trial = new Trial({ subject, at: started, passage, adapter, open })
-  })
-  afterEach(({ task }) => {
-    if (task.result?.state !== 'skip') counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
   })
   afterAll(async () => {
     await trial?.clear()

@@ -5,10 +5,10 @@ import { open, options } from '@keyturn/adapter-gcp'
 import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
 import { GoogleAuth, PassThroughClient } from 'google-auth-library'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GcpSecretManagerFake } from '../fakes/gcp-secret-manager.ts'
 import type { Departure } from './table.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /**
  * The adapter against the server that `KEYTURN_TEST_GCP` names as host:port: an emulator on the loopback, in plaintext, or
@@ -57,7 +57,6 @@ const valuesToPass = [
   { title: 'the most bytes', bytes: Buffer.alloc(65_536, 'x') },
 ]
 const opened: StoreAdapter[] = []
-const counted = { passed: 0, failed: 0 }
 
 const adapterAt = (where: string, more: object = {}) =>
   // its lists repeat and miss where they have several pages
@@ -65,7 +64,7 @@ const adapterAt = (where: string, more: object = {}) =>
 
 describe.runIf(endpoint === undefined)('without a server', () => {
   test('the row says absent', async () => {
-    await tell({ adapter: 'gcp', server: 'none', ...counted, absent: 'KEYTURN_TEST_GCP names no server' })
+    await tell({ adapter: 'gcp', server: 'none', passed: 0, failed: 0, absent: 'KEYTURN_TEST_GCP names no server' })
   })
 })
 
@@ -74,9 +73,7 @@ describe.skipIf(endpoint === undefined)('adapter-gcp on a server that nobody her
   beforeAll(() => {
     google = bareClient()
   })
-  afterEach(({ task }) => {
-    counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
-  })
+  const counted = tally()
   afterAll(async () => {
     await tell({ adapter: 'gcp', server, ...counted, departures })
     await deleteAll(google)
@@ -141,15 +138,12 @@ describe.runIf(endpoint !== undefined && python === undefined)('without another 
 })
 
 describe.skipIf(endpoint === undefined || python === undefined)('adapter-gcp and Google’s client for Python', () => {
-  const pythonCounted = { passed: 0, failed: 0 }
+  const pythonCounted = tally()
   let google: SecretManagerServiceClient
   let version = ''
   beforeAll(async () => {
     google = bareClient()
     version = String((await ask('version', {})).version)
-  })
-  afterEach(({ task }) => {
-    pythonCounted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
   })
   afterAll(async () => {
     if (version === '') pythonCounted.failed += 1

@@ -1,12 +1,11 @@
 import { request } from 'node:https'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { KubernetesFake } from '../fakes/kubernetes.ts'
 import { findKubernetes, type Kubernetes, startKubernetes } from '../servers/kubernetes.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** Our own fake beside the real server: what one answers to a request, the other must. Where they differ, the fake is wrong. */
 const binaries = await findKubernetes()
-const counted = { passed: 0, failed: 0 }
 
 let cluster: Kubernetes
 let fake: KubernetesFake
@@ -100,9 +99,7 @@ describe.skipIf(binaries === undefined)('our own fake answers as the real API se
     await cluster.must('POST', '/api/v1/namespaces', { metadata: { name: 'same' } })
     fake.secrets.namespaces.add('same')
   })
-  afterEach(({ task }) => {
-    counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
-  })
+  const counted = tally()
   afterAll(async () => {
     await tell({ adapter: 'kubernetes (our fake beside it)', server: `kubernetes ${cluster.version}`, ...counted })
     await fake.close()

@@ -7,18 +7,17 @@ import { open, options } from '@keyturn/adapter-kubernetes'
 import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { testCertificates } from '../fakes/tls/certificates.ts'
 import { findKubernetes, type Kubernetes, startKubernetes } from '../servers/kubernetes.ts'
 import { KubernetesAccounts, type Rule } from '../servers/kubernetes-accounts.ts'
 import { serversFolder } from '../servers/programs.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** The adapter against a real API server with RBAC on. */
 const binaries = await findKubernetes()
 const context = testContext('live')
-const counted = { passed: 0, failed: 0 }
 const all = ['get', 'list', 'create', 'update', 'delete']
 let prepared = false
 
@@ -44,7 +43,7 @@ const base64 = (text: string | Uint8Array) => Buffer.from(text).toString('base64
 describe.runIf(binaries === undefined)('without a Kubernetes API server', () => {
   test('the row says absent', async () => {
     const absent = 'no `etcd` and `kube-apiserver` in KUBEBUILDER_ASSETS, in the cache folder of servers or on PATH'
-    await tell({ adapter: 'kubernetes', server: 'kubernetes', ...counted, absent })
+    await tell({ adapter: 'kubernetes', server: 'kubernetes', passed: 0, failed: 0, absent })
   })
 })
 
@@ -58,9 +57,7 @@ describe.skipIf(binaries === undefined)('adapter-kubernetes on a real API server
     everything = await accounts.make('conformance', 'broker', [{ apiGroups: [''], resources: ['secrets'], verbs: all }])
     prepared = true
   })
-  afterEach(({ task }) => {
-    counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
-  })
+  const counted = tally()
   afterAll(async () => {
     for (const each of opened) await each.close()
     if (!prepared) counted.failed += 1

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { appendFileSync, chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,21 +16,20 @@ import { openPostgres } from '../../packages/ledger/src/postgres/open.ts'
 import { Caller, counting, sequences } from '../../packages/ledger/test/agreement.ts'
 import { startWorker, type Worker } from '../../packages/ledger/test/worker.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
+import { tally, tell } from './tell.ts'
 
 const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
 const clock = { now: () => new Date(), after: () => () => {} }
 const server = await startPostgres()
-const counts = { passed: 0, failed: 0 }
+const counts = tally()
 
-afterEach(({ task }) => {
-  counts[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
-})
-
-afterAll(() => {
-  const table = process.env.KEYTURN_LIVE_TABLE
-  const line = 'absent' in server ? { server: 'postgresql', ...counts, absent: server.absent } : { server: server.version, ...counts }
-  if (table !== undefined) appendFileSync(table, `${JSON.stringify({ adapter: 'ledger', ...line })}\n`)
-})
+afterAll(() =>
+  tell({
+    adapter: 'ledger',
+    ...('absent' in server ? { server: 'postgresql', absent: server.absent } : { server: server.version }),
+    ...counts,
+  }),
+)
 
 if ('absent' in server) test.skip(`the ledger in PostgreSQL (absent: ${server.absent})`, () => {})
 else suite(server)

@@ -6,12 +6,12 @@ import { options as azureOptions, open as openAzure } from '@keyturn/adapter-azu
 import { options as kubernetesOptions, open as openKubernetes } from '@keyturn/adapter-kubernetes'
 import { testContext, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { givenAzure } from '../servers/azure-given.ts'
 import { findKubernetes, startKubernetes } from '../servers/kubernetes.ts'
 import { findMoto, motoName, startMoto } from '../servers/moto.ts'
 import { findVals } from './readers/vals.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** What Keyturn writes into the stores of the clouds, `vals` reads. */
 const vals = await findVals()
@@ -38,7 +38,7 @@ const shelves: Readonly<Record<string, () => Promise<Shelf | { readonly absent: 
 }
 
 describe.each(Object.entries(shelves))('vals reads what Keyturn wrote: %s', (kind, start) => {
-  const counted = { passed: 0, failed: 0 }
+  const counted = tally()
   let shelf: Shelf | undefined
   let store: Store
   let absent: string | undefined
@@ -52,9 +52,6 @@ describe.each(Object.entries(shelves))('vals reads what Keyturn wrote: %s', (kin
       store = new Store(found.adapter, { name: kind, clock: wallClock, timeoutMs: 30_000 })
     }
     prepared = true
-  })
-  afterEach(({ task }) => {
-    if (task.result?.state !== 'skip') counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
   })
   afterAll(async () => {
     await shelf?.adapter.close()

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { open, options } from '@keyturn/adapter-vault'
 import { testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
-import { afterAll, afterEach, beforeAll, describe, expect, type TestContext, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
 import { JwtIssuer } from '../fakes/vault-jwt.ts'
 import { findOpenBao, type OpenBao, startOpenBao } from '../servers/openbao.ts'
 import type { Departure } from './table.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** Logins by JWT, and namespaces, on a real server. A server without namespaces, as Vault's community edition, is told as a departure. */
 const binary = await findOpenBao()
@@ -16,7 +16,6 @@ const context = testContext('logins')
 const path = 'secret/data/app' as StorePath
 const team = 'admin/payments'
 const issuer = new JwtIssuer()
-const counted = { passed: 0, failed: 0 }
 const departures: Departure[] = []
 const opened: StoreAdapter[] = []
 let prepared = false
@@ -41,7 +40,7 @@ const failure = (call: Promise<unknown>): Promise<BrokerError> =>
 describe.runIf(binary === undefined)('without a Vault-compatible server', () => {
   test('the row says absent', async () => {
     const absent = 'no `bao` or `vault` on PATH, and KEYTURN_TEST_BAO names none'
-    await tell({ adapter: 'vault, JWT and namespaces', server: 'none', ...counted, absent })
+    await tell({ adapter: 'vault, JWT and namespaces', server: 'none', passed: 0, failed: 0, absent })
   })
 })
 
@@ -55,9 +54,7 @@ describe.skipIf(binary === undefined)('adapter-vault on a real server', () => {
     namespaces = await makeNamespaces()
     prepared = true
   })
-  afterEach(({ task }) => {
-    if (task.result?.state !== 'skip') counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
-  })
+  const counted = tally()
   afterAll(async () => {
     for (const each of opened) await each.close()
     if (!prepared) counted.failed += 1

@@ -5,15 +5,14 @@ import { rootCertificates } from 'node:tls'
 import { open, options } from '@keyturn/adapter-vault'
 import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, type Capability, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TokenReviewFake } from '../fakes/token-review.ts'
 import { findOpenBao, type OpenBao, startOpenBao } from '../servers/openbao.ts'
-import { tell } from './tell.ts'
+import { tally, tell } from './tell.ts'
 
 /** The adapter against a real server in dev mode. Without a binary the row of the live table says absent, and why. */
 const binary = await findOpenBao()
 const context = testContext('live')
-const counted = { passed: 0, failed: 0 }
 let prepared = false
 
 let bao: OpenBao
@@ -34,7 +33,13 @@ const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 
 describe.runIf(binary === undefined)('without a Vault-compatible server', () => {
   test('the row says absent', async () => {
-    await tell({ adapter: 'vault', server: 'none', ...counted, absent: 'no `bao` or `vault` on PATH, and KEYTURN_TEST_BAO names none' })
+    await tell({
+      adapter: 'vault',
+      server: 'none',
+      passed: 0,
+      failed: 0,
+      absent: 'no `bao` or `vault` on PATH, and KEYTURN_TEST_BAO names none',
+    })
   })
 })
 
@@ -47,9 +52,7 @@ describe.skipIf(binary === undefined)('adapter-vault on a real server', () => {
     await prepare()
     prepared = true
   })
-  afterEach(({ task }) => {
-    counted[task.result?.state === 'pass' ? 'passed' : 'failed'] += 1
-  })
+  const counted = tally()
   afterAll(async () => {
     for (const each of opened) await each.close()
     if (!prepared) counted.failed += 1
