@@ -57,7 +57,7 @@ test('a batch waits for a store that hangs no longer than its deadline; every it
   expect(answer.body.items.slice(0, -2).map((item: { status: number }) => item.status)).toEqual(alone.map(() => 503))
   expect(answer.body.items.slice(-2)).toMatchObject([
     { name: 'here', status: 200 },
-    { name: 'both', status: 200, secret: { source: 'second' } },
+    { name: 'both', status: 200, secret: { source: 'second', age: 0 } },
   ])
   expect(ms).toBeLessThan(timeoutMs + 2_000)
 })

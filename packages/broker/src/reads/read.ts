@@ -29,23 +29,19 @@ const currentOf = (broker: Broker): MaterialSource => ({
 })
 
 async function readCurrent(broker: Broker, granted: Granted): Promise<Material> {
-  const readMs = broker.clock.now().getTime()
   const { others, config } = granted.entry
   // what may stand in later must be known to be no older than what was promoted before it was read
   const before = config.maxStaleMs === null ? {} : { promotion: promotionOf((await ledgerOf(broker, granted)).versions) }
-  if (others.length > 0) return readFromSeveral(broker, granted, { readMs, ...before })
+  if (others.length > 0) return readFromSeveral(broker, granted, before)
+  const readMs = broker.clock.now().getTime()
   const read = await readStore(granted.entry)
   return materialOf(granted, { ...read, stage: 'current', readMs, ...before }, await ledgerOf(broker, granted))
 }
 
-async function readFromSeveral(
-  broker: Broker,
-  granted: Granted,
-  known: { readonly readMs: number; readonly promotion?: number | null },
-): Promise<Material> {
+async function readFromSeveral(broker: Broker, granted: Granted, known: { readonly promotion?: number | null } = {}): Promise<Material> {
   const { id } = granted.row ?? (await broker.ledger.secrets.ensure(granted.entry.name))
-  const { read, source, fingerprint } = await readSeveral(broker, granted.entry, id)
-  return materialOf(granted, { ...read, ...known, stage: 'current', source, fingerprint }, await ledgerOf(broker, granted))
+  const { read, ...found } = await readSeveral(broker, granted.entry, id)
+  return materialOf(granted, { ...read, ...found, ...known, stage: 'current' }, await ledgerOf(broker, granted))
 }
 
 /** What may not stand in for a store that is away: what was promoted over since, by any broker of this ledger, and what was taken away. */
@@ -83,7 +79,7 @@ async function readVersion(broker: Broker, granted: Granted, version: VersionId)
     return materialOf(granted, { ...read, stage: stageOf(kept, read), readMs }, facts)
   } catch (error) {
     const gone = error instanceof BrokerError && (error.code === 'not_found' || error.code === 'unsupported')
-    if (!gone) return currentBy(broker, granted, { version, readMs }, error)
+    if (!gone) return currentBy(broker, granted, version, error)
     // a store that keeps no versions forgets what was overwritten; the journal does not, for as long as it is good
     if (kept?.label === 'previous' && kept.sealed !== null && isOpen(kept, facts.now)) {
       return fromJournal(broker, granted, facts, kept, 'previous')
@@ -93,15 +89,10 @@ async function readVersion(broker: Broker, granted: Granted, version: VersionId)
 }
 
 /** The current version has an id too, and where the first of several stores does not answer another one may have it. */
-async function currentBy(
-  broker: Broker,
-  granted: Granted,
-  { version, readMs }: { readonly version: VersionId; readonly readMs: number },
-  error: unknown,
-): Promise<Material> {
+async function currentBy(broker: Broker, granted: Granted, version: VersionId, error: unknown): Promise<Material> {
   const { others } = granted.entry
   if (others.length === 0 || !(error instanceof BrokerError) || error.remedy !== 'retry') throw error
-  const material = await readFromSeveral(broker, granted, { readMs })
+  const material = await readFromSeveral(broker, granted)
   if (material.parts.version !== version) throw error
   return material
 }

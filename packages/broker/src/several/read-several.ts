@@ -14,7 +14,11 @@ export interface Found {
   /** The section that it came from. */
   readonly source: string
   readonly fingerprint: string
+  /** When that store was asked. */
+  readonly readMs: number
 }
+
+type Answered = Omit<Found, 'readMs'>
 
 /**
  * The current version of a name in several stores: of the first that answers, in their order. Only `unavailable` and `throttled` lead to the next; a
@@ -26,8 +30,10 @@ export async function readSeveral(broker: Broker, entry: Entry, id: SecretId): P
   const failures = new Map<string, BrokerError>()
   const turns = [entry, ...entry.others].map(place => ({ place, patience: patienceMs as number | undefined }))
   for (const { place, patience } of turns) {
+    const readMs = broker.clock.now().getTime()
     try {
-      return place === entry ? await readFirst(broker, entry, id, before, patience) : await readOther(broker, place, id, patience)
+      const found = await (place === entry ? readFirst(broker, entry, id, before, patience) : readOther(broker, place, id, patience))
+      return { ...found, readMs }
     } catch (error) {
       if (!(error instanceof BrokerError) || !fallsThrough(error)) throw error
       failures.set(place.section.name, error)
@@ -41,7 +47,13 @@ export async function readSeveral(broker: Broker, entry: Entry, id: SecretId): P
 const fallsThrough = ({ code }: BrokerError): boolean => code === 'unavailable' || code === 'throttled'
 
 /** What the first store has is current, whoever wrote it; and nobody is taken back behind it from then on. */
-async function readFirst(broker: Broker, entry: Entry, id: SecretId, before: Noted | null, patience: number | undefined): Promise<Found> {
+async function readFirst(
+  broker: Broker,
+  entry: Entry,
+  id: SecretId,
+  before: Noted | null,
+  patience: number | undefined,
+): Promise<Answered> {
   const read = await readStore(entry, undefined, patience).catch(async (error: unknown) => {
     if (error instanceof BrokerError && error.code === 'not_found') await noteAbsence(broker, id, before)
     throw error
@@ -90,7 +102,7 @@ export async function seen(
 }
 
 /** What another store has, when it is what the first one had last. */
-async function readOther(broker: Broker, place: Place, id: SecretId, patience: number | undefined): Promise<Found> {
+async function readOther(broker: Broker, place: Place, id: SecretId, patience: number | undefined): Promise<Answered> {
   let read: SecretVersion | BrokerError
   try {
     read = await readStore(place, undefined, patience)
@@ -111,7 +123,7 @@ async function readOther(broker: Broker, place: Place, id: SecretId, patience: n
   return { read: { ...read, ...known }, source: place.section.name, fingerprint: floor.fingerprint }
 }
 
-function asItIs(broker: Broker, place: Place, id: SecretId, read: SecretVersion | BrokerError): Found {
+function asItIs(broker: Broker, place: Place, id: SecretId, read: SecretVersion | BrokerError): Answered {
   if (read instanceof BrokerError) throw read
   return { read, source: place.section.name, fingerprint: broker.floors.fingerprint(id, read.value) }
 }
