@@ -179,9 +179,9 @@ function furtherChecks(url: () => string, { plainReads, keepsAll }: { readonly p
     await store.write(at('taken'), SecretValue.text('v'), intent())
     await store.delete(at('taken'), intent())
     await store.delete(at('taken'), intent())
-    for (const gone of [store.read(at('taken')), Array.fromAsync(store.versions(at('taken')))]) {
-      await expect(gone).rejects.toMatchObject({ code: 'not_found', detail: { reason: 'soft_deleted' } })
-    }
+    const gone = [store.read(at('taken')), Array.fromAsync(store.versions(at('taken')))]
+    const expected = { code: 'not_found', detail: { reason: 'soft_deleted' } }
+    await Promise.all(gone.map(call => expect(call).rejects.toMatchObject(expected)))
     expect(await Array.fromAsync(store.list('taken'))).toEqual([])
     expect((await store.examine(at('taken'))).find(({ ok }) => !ok)?.hint).toContain('restore')
     await store.close()
