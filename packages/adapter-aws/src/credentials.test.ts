@@ -338,11 +338,21 @@ describe('what goes wrong on the way to a credential', () => {
     }
   })
 
-  test('without a region nothing is opened', async () => {
-    await expect(storeWith({ method: 'environment' }, { AWS_REGION: '' })).rejects.toMatchObject({
-      code: 'invalid_argument',
-      hint: expect.stringContaining('region'),
-    })
+  test.each([
+    [{ AWS_REGION: '' }, 'region'],
+    [{ AWS_REGION: 'evil.example/#' }, 'AWS_REGION'],
+    [{ AWS_REGION: '', AWS_DEFAULT_REGION: 'nowhere' }, 'AWS_DEFAULT_REGION'],
+    [{ AWS_ENDPOINT_URL_STS: 'not a URL' }, 'AWS_ENDPOINT_URL_STS'],
+    [{ AWS_ENDPOINT_URL_SECRETS_MANAGER: '', AWS_ENDPOINT_URL: 'file:///etc' }, 'AWS_ENDPOINT_URL'],
+  ])('with a region or an address of %o that is none nothing is opened', async (env, told) => {
+    const error = await failure(storeWith({ method: 'environment' }, env))
+    expect([error.code, error.message]).toEqual(['invalid_argument', expect.stringContaining(told)])
+  })
+
+  test('a variable that is set to nothing is not set', async () => {
+    const { accessKeyId, secretAccessKey } = fake.accounts.add()
+    const env = { AWS_REGION: '', AWS_DEFAULT_REGION: fake.region, AWS_ENDPOINT_URL_SECRETS_MANAGER: '', AWS_ENDPOINT_URL: fake.url }
+    expect((await (await storeWith({ method: 'static', accessKeyId, secretAccessKey }, env)).read(path)).version).toBeDefined()
   })
 
   test('keys print as their id alone', () => {

@@ -10,6 +10,8 @@ export interface Arn {
 const plainName = /^[\w/+=.@-]{1,512}$/
 /** A secret that a service of AWS made, as in `rds!db-1234`: it is read here, and written by that service. */
 const managedName = /^[a-z][a-z0-9-]{0,63}![\w/+=.@-]{1,447}$/
+/** As in `eu-central-1`. */
+export const regionForm = /^[a-z]{2}(?:-[a-z0-9]+)+$/
 const wholeArn = /^arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):\d{12}:secret:(.+)-[A-Za-z0-9]{6}$/
 
 /** A path of this store, checked: the id of a secret or its whole ARN, used as it is. Anything else is `invalid_argument`. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { regionForm } from './names.ts'
 
 export { nameOf } from './names.ts'
 
@@ -60,10 +61,7 @@ const assumeRole = z.strictObject({
 export const options = z
   .strictObject({
     /** Default: `AWS_REGION`, else `AWS_DEFAULT_REGION`. */
-    region: z
-      .string()
-      .regex(/^[a-z]{2}(?:-[a-z0-9]+)+$/, 'a region is a code, as in eu-central-1')
-      .optional(),
+    region: z.string().regex(regionForm, 'a region is a code, as in eu-central-1').optional(),
     /** Default: `AWS_ENDPOINT_URL_SECRETS_MANAGER`, else `AWS_ENDPOINT_URL`, else AWS's own of the region. */
     endpoint: z
       .url({ protocol: /^https?$/, error: 'an endpoint is a URL, as in https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com' })

@@ -7,6 +7,7 @@ import { listed } from './listing.ts'
 import { secretId } from './names.ts'
 import type { AwsOptions } from './options.ts'
 import type { Environment } from './profile.ts'
+import { addressIn, regionIn } from './region.ts'
 import {
   absent,
   current,
@@ -60,15 +61,11 @@ export async function open(options: AwsOptions, context: OpenContext, { env }: {
 }
 
 function clientOf(options: AwsOptions, { clock }: OpenContext, env: Environment): Client {
-  const region = options.region ?? env.AWS_REGION ?? env.AWS_DEFAULT_REGION
-  if (region === undefined || region === '') {
-    throw new BrokerError('invalid_argument', 'aws: no region is given', { hint: 'write region in the section, or set AWS_REGION' })
-  }
+  const region = options.region ?? regionIn(env)
   const wire = new Wire({ ca: options.ca, proxy: options.proxy, maxInFlight: options.maxInFlight, answerMs })
-  const sts = { region, endpoint: env.AWS_ENDPOINT_URL_STS ?? env.AWS_ENDPOINT_URL, wire }
+  const sts = { region, endpoint: addressIn(env, 'AWS_ENDPOINT_URL_STS'), wire }
   const credentials = new Credentials(sourceOf(options.auth, env, sts), clock)
-  const endpoint = options.endpoint ?? env.AWS_ENDPOINT_URL_SECRETS_MANAGER ?? env.AWS_ENDPOINT_URL
-  return new Client({ region, endpoint, credentials, wire })
+  return new Client({ region, endpoint: options.endpoint ?? addressIn(env, 'AWS_ENDPOINT_URL_SECRETS_MANAGER'), credentials, wire })
 }
 
 function reading(client: Client): Pick<StoreAdapter, 'read' | 'list'> & Required<Pick<StoreAdapter, 'versions'>> {

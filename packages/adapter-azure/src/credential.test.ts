@@ -118,9 +118,17 @@ describe('logging in', () => {
     ['https://a-vault.vault.azure.net', {}, 'https://login.microsoftonline.com'],
     ['https://a-vault.vault.azure.cn', {}, 'https://login.chinacloudapi.cn'],
     ['https://a-vault.vault.usgovcloudapi.net', {}, 'https://login.microsoftonline.us'],
-    ['https://a-vault.vault.azure.net', { AZURE_AUTHORITY_HOST: 'https://login.example.com' }, 'https://login.example.com'],
+    ['https://a-vault.vault.azure.net', { AZURE_AUTHORITY_HOST: 'https://login.example.com/' }, 'https://login.example.com'],
+    ['https://a-vault.vault.azure.net', { AZURE_AUTHORITY_HOST: '' }, 'https://login.microsoftonline.com'],
   ])('for %s with %j asks %s', (vault, env, authority) => {
     expect(credentialOf(options.parse({ vault, auth: { method: 'cli' } }), env).authority).toBe(authority)
+  })
+
+  test.each(['not a URL', 'http://login.example.com'])('an AZURE_AUTHORITY_HOST of %j is refused when the section is opened', host => {
+    const section = options.parse({ vault: 'https://a-vault.vault.azure.net', auth: { method: 'cli' } })
+    expect(() => credentialOf(section, { AZURE_AUTHORITY_HOST: host })).toThrow(
+      expect.objectContaining({ code: 'invalid_argument', message: expect.stringContaining('AZURE_AUTHORITY_HOST') }),
+    )
   })
 })
 

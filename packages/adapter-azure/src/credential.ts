@@ -33,12 +33,22 @@ const publicCloud = 'https://login.microsoftonline.com'
 
 /** The login that a section names, or the one of the environment's variables; `unauthenticated` with what to write when neither says one. */
 export function credentialOf({ vault, auth, authority: named }: AzureOptions, env: Environment): Credential {
-  const given = named ?? env.AZURE_AUTHORITY_HOST
+  const given = named ?? authorityIn(env)
   const authority = given ?? clouds.find(([end]) => new URL(vault).hostname.endsWith(end))?.[1] ?? publicCloud
   // an authority that was named is the right one: nobody else is asked about it
   const settings = { authorityHost: authority, disableInstanceDiscovery: given !== undefined, retryOptions: { maxRetries: 0 } }
   const login = auth ?? authOf(env)
   return { ...methodOf(login, env, settings), authority }
+}
+
+/** `invalid_argument` for what is no address that a client's secret may be sent to. */
+function authorityIn({ AZURE_AUTHORITY_HOST: authority }: Environment): string | undefined {
+  if (!authority) return undefined
+  const url = URL.parse(authority)
+  if (url?.protocol === 'https:') return url.origin
+  throw new BrokerError('invalid_argument', 'azure: AZURE_AUTHORITY_HOST is no https URL', {
+    hint: 'correct the variable, or give the section authority',
+  })
 }
 
 interface Settings {

@@ -83,7 +83,11 @@ describe('a place', () => {
     expect(
       isText((await (await scene.store({ project: undefined }, { GOOGLE_CLOUD_PROJECT: 'from-env' })).read(at('app'))).value, 'x'),
     ).toBe(true)
+    const both = { GOOGLE_CLOUD_PROJECT: '', GCLOUD_PROJECT: 'from-env' }
+    expect(isText((await (await scene.store({ project: undefined }, both)).read(at('app'))).value, 'x')).toBe(true)
     expect((await failure((await scene.store({ project: undefined })).read(at('app')))).code).toBe('invalid_argument')
+    const error = await failure(scene.store({ project: undefined }, { GOOGLE_CLOUD_PROJECT: 'a/../b' }))
+    expect([error.code, error.message]).toEqual(['invalid_argument', expect.stringContaining('GOOGLE_CLOUD_PROJECT')])
   })
 
   test('may be a location', async () => {

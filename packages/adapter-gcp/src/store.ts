@@ -5,7 +5,7 @@ import { classify } from './classify.ts'
 import { Client } from './client.ts'
 import { credentialOf, type Environment } from './credential.ts'
 import { examiner } from './examine.ts'
-import { folderOf, type Home, pathOf, placeOf, secretName } from './names.ts'
+import { folderOf, type Home, pathOf, placeOf, projectForm, secretName } from './names.ts'
 import { type GcpOptions, targetOf } from './options.ts'
 import { following, SecretCalls } from './secret-calls.ts'
 import { Tokens } from './tokens.ts'
@@ -19,7 +19,7 @@ const answerMs = 60_000
 /** Opens a section of kind `gcp`. Nothing is sent before the first call. `env` is where the project and the application default credentials are looked for. */
 export async function open(options: GcpOptions, context: OpenContext, { env }: { readonly env: Environment }): Promise<StoreAdapter> {
   const { ca, proxy, maxInFlight, location, pageSize, alias } = options
-  const home = { project: options.project ?? env.GOOGLE_CLOUD_PROJECT ?? env.GCLOUD_PROJECT, location }
+  const home = { project: options.project ?? projectIn(env), location }
   const target = targetOf(options.endpoint ?? '') ?? { host: hostOf(location), port: 443, plain: false }
   const credential = target.plain ? undefined : credentialOf(options.auth, { env, ca, proxy, now: () => context.clock.now() })
   const tokens = credential === undefined ? undefined : new Tokens(credential, context.clock)
@@ -44,6 +44,15 @@ export async function open(options: GcpOptions, context: OpenContext, { env }: {
       return closed
     },
   }
+}
+
+/** The project of a section that names none. `invalid_argument` for what can be no project: it becomes part of every name. */
+function projectIn({ GOOGLE_CLOUD_PROJECT, GCLOUD_PROJECT }: Environment): string | undefined {
+  const project = GOOGLE_CLOUD_PROJECT || GCLOUD_PROJECT
+  if (!project || projectForm.test(project)) return project || undefined
+  throw new BrokerError('invalid_argument', `gcp: ${GOOGLE_CLOUD_PROJECT ? 'GOOGLE_CLOUD_PROJECT' : 'GCLOUD_PROJECT'} names no project`, {
+    hint: 'correct the variable, or give the section its project',
+  })
 }
 
 /** Secrets whose current version is the newest. */
