@@ -1,4 +1,5 @@
 import { createSecretKey, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { ClientSecretCredential } from '@azure/identity'
 import { SecretClient } from '@azure/keyvault-secrets'
@@ -12,6 +13,7 @@ import * as vault from '@keyturn/adapter-vault'
 import { pooledRandom, systemClock } from '@keyturn/broker'
 import type { StoreAdapter } from '@keyturn/core'
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
+import { GoogleAuth, JWT } from 'google-auth-library'
 import openNodeVault from 'node-vault'
 import { testCertificates } from '../fakes/tls/certificates.ts'
 
@@ -92,13 +94,27 @@ export const backends: readonly Backend[] = [
     path: 'read',
     prefix: '',
     sdk: '@google-cloud/secret-manager',
-    open: ({ endpoint }) => gcp.open(gcp.options.parse({ endpoint, project: 'bench' }), context, none),
-    bare({ endpoint = '' }) {
-      const [apiEndpoint = '', port] = endpoint.split(':')
+    open: ({ host, port, keyFile }) => {
+      const auth = { method: 'service-account-key', keyFile }
+      return gcp.open(gcp.options.parse({ endpoint: `https://${host}:${port}`, project: 'bench', ca, auth }), context, none)
+    },
+    bare({ host: apiEndpoint = '', port, keyFile = '' }) {
+      const { client_email: email, private_key: key } = JSON.parse(readFileSync(keyFile, 'utf8'))
+      const login = new JWT({ email, key, scopes: ['https://www.googleapis.com/auth/cloud-platform'] })
+      // google-gax says so to a login that it makes itself
+      login.useJWTAccessWithScope = true
+      // as google-gax puts them together, which has no option for a certificate authority of one's own
+      const google = credentials.createFromGoogleCredential({
+        async getRequestHeaders(url) {
+          return Object.fromEntries(await login.getRequestHeaders(url))
+        },
+      })
+      const sslCreds = credentials.combineChannelCredentials(credentials.createSsl(Buffer.from(ca)), google)
       const client = new SecretManagerServiceClient({
         apiEndpoint,
         port: Number(port),
-        sslCreds: credentials.createInsecure(),
+        auth: new GoogleAuth({ authClient: login }),
+        sslCreds,
         projectId: 'bench',
       })
       return () => client.accessSecretVersion({ name: 'projects/bench/secrets/read/versions/latest' })
