@@ -1,4 +1,4 @@
-import { type Examiner, type Finding, look, type StoreAdapter } from '@keyturn/core'
+import { BrokerError, type Examiner, type Finding, look, type StoreAdapter } from '@keyturn/core'
 import { classify, isNamed } from './classify.ts'
 import type { Client } from './client.ts'
 import { secretId } from './names.ts'
@@ -25,7 +25,8 @@ export function examiner(client: Client): StoreAdapter['examine'] {
 /** A credential that AWS denies something is one that it knows. */
 async function loginFinding(client: Client, signal: AbortSignal): Promise<Omit<Finding, 'what'>> {
   try {
-    await client.list('', 1, undefined, signal)
+    const { SecretList: secrets } = await client.list('', 1, undefined, signal)
+    if (secrets === undefined) throw new BrokerError('corrupt', 'aws: the answer to a list has no list')
     return { ok: true }
   } catch (error) {
     if (isDenied(error)) return { ok: true, detail: 'it may not list secrets, which only `under` needs' }

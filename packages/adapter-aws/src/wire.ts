@@ -49,7 +49,8 @@ export class Wire {
     this.#answerMs = answerMs
     this.#handler = new NodeHttpHandler({
       httpAgent: new HttpAgent(pool),
-      httpsAgent: new HttpsAgent({ ...pool, ...(ca === undefined ? {} : { ca }) }),
+      // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+      httpsAgent: new HttpsAgent({ ...pool, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }),
       connectionTimeout: connectMs,
       // it would print warnings
       logger: { debug: silent, info: silent, warn: silent, error: silent, trace: silent },

@@ -46,7 +46,8 @@ export class Transport implements HttpClient {
 
   constructor(settings: TransportSettings) {
     const { ca, proxy, connections } = settings
-    const tls = { timeout: connectMs, ...(ca === undefined ? {} : { ca }) }
+    // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+    const tls = { timeout: connectMs, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
     // HTTP/1.1 alone: one request to a connection, so that a cut concerns one call
     const pool = { connections, allowH2: false, maxResponseSize: answerBytesMax, keepAliveTimeout: restMs }
     this.#settings = settings

@@ -28,7 +28,12 @@ export class TokenHttp {
   readonly #agent: Agent
 
   constructor({ ca, proxy }: { readonly ca?: string | undefined; readonly proxy?: string | undefined }) {
-    this.#agent = new Agent({ ...(ca === undefined ? {} : { ca }), ...(proxy === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxy } }) })
+    // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+    this.#agent = new Agent({
+      rejectUnauthorized: true,
+      ...(ca === undefined ? {} : { ca }),
+      ...(proxy === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxy } }),
+    })
   }
 
   /** The members of a JSON answer. */

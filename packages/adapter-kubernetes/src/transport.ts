@@ -58,6 +58,8 @@ export class Transport {
     this.#base = url.pathname.replace(/\/+$/, '')
     this.#answerMs = answerMs
     const tls = {
+      // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+      rejectUnauthorized: true,
       ...(ca === undefined ? {} : { ca }),
       ...(serverName === undefined ? {} : { servername: serverName }),
       ...(cert === undefined ? {} : { cert }),

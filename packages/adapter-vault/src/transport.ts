@@ -50,7 +50,8 @@ export class Transport {
   constructor({ address, ca, proxy, connections, answerMs }: TransportSettings) {
     this.#origin = new URL(address).origin
     this.#answerMs = answerMs
-    const tls = ca === undefined ? {} : { ca }
+    // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+    const tls = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
     // HTTP/1.1 alone: one request to a connection, so that a cut concerns one call
     const pool = { connections, allowH2: false, maxResponseSize: answerBytesMax }
     this.#dispatcher =
