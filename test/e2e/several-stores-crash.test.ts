@@ -98,3 +98,22 @@ test('a secret that was being taken away is not brought back by who was not told
   await until('the other stores', () => (place.read('app.env').includes('REMOVED=') ? undefined : true))
   await until('the end of it', async () => ((await read('removed')).status === 404 ? true : undefined))
 })
+
+test('a write that died at the first store while that goes away is settled when it is back, and brought to the others', {
+  timeout: 60_000,
+}, async () => {
+  const write = /^(POST|PUT) \/v1\/secret\/data\/written/
+  one.turn(write, { do: 'slow', ms: 10_000 })
+  const before = one.seen.length
+  void broker.ask('PUT', '/v1/secrets/written', { body: { fields: { password: 'last' } } }).catch(() => undefined)
+  await until('the write', () => (one.seen.slice(before).some(seen => write.test(`${seen.method} ${seen.path}`)) ? true : undefined))
+  await new Promise(resolve => setTimeout(resolve, 50))
+  await broker.kill()
+  one.turnBack()
+  one.turn(/data/, { do: 'drop' })
+  broker = await Child.start(place, port, { THE_TOKEN: one.root })
+  await until('the look that fails', () => (broker.output.includes('could not be settled yet') ? true : undefined))
+  one.turnBack()
+  await until('the other store', () => (place.read('app.env').includes('WRITTEN=\'{"password":"last"}\'') ? true : undefined), 40_000)
+  expect((await broker.ask('PUT', '/v1/secrets/written', { body: { fields: { password: 'next' } } })).status).toBe(200)
+})

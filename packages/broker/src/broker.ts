@@ -43,6 +43,8 @@ export interface Broker {
   readonly engine: RotationEngine
   /** Wakes the worker: something may be due now. */
   readonly wake: () => void
+  /** A write of this process has an end that is not known: the worker looks when nobody can be at it any more. */
+  readonly settleLater: () => void
   /** When the worker looks again by itself. */
   readonly nextScan: () => Date | null
   /** Whether what closes new values is loaded. */

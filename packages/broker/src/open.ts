@@ -141,6 +141,7 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
       publisher: { publish: (_act, rotation) => deliveries.publish(rotation.secret) },
     }),
     wake: () => worker.wake(),
+    settleLater: () => worker.settleLater(),
     nextScan: () => worker.nextScan,
     kekLoaded: () => keyring.has(keyring.currentId),
     storeStates: () => Object.fromEntries(sections.map(section => [section.name, section.state])),

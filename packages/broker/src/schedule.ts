@@ -109,8 +109,9 @@ export async function openDue(broker: Broker): Promise<void> {
   }
 }
 
-/** Settles the writes that a process left behind when it died, by looking at the store. */
-export async function settleWrites(broker: Broker): Promise<void> {
+/** Settles the writes that a process left behind when it died, by looking at the store. False: some of them could not be looked at yet. */
+export async function settleWrites(broker: Broker): Promise<boolean> {
+  let settled = true
   for (const intent of await broker.ledger.secrets.unfinishedWrites()) {
     const row = await broker.ledger.secrets.byId(intent.secretId)
     const entry = row === null ? null : broker.catalog.find(row.name)
@@ -129,7 +130,9 @@ export async function settleWrites(broker: Broker): Promise<void> {
         source: null,
       })
     } catch (error) {
+      settled = false
       broker.log.warn({ secret: row.name, code: named(error).code }, 'a write that was cut off could not be settled yet')
     }
   }
+  return settled
 }

@@ -8,6 +8,8 @@ const slotsMax = 8
 /** The shortest pause between two looks: what is overdue and cannot be taken must not keep the processor busy. */
 const pauseMinMs = 100
 const retryMs = 15_000
+/** A little longer than the ledger gives a write before it counts as unfinished. */
+const settleLaterMs = 61_000
 /** How long a superseded value can be restored after its end: 30 days. */
 const backupMs = 30 * 24 * 3_600_000
 const forgetEveryMs = 3_600_000
@@ -26,6 +28,8 @@ export class Worker {
   readonly #besides = new Map<string, Promise<void>>()
   #unaligned: readonly Entry[]
   #alignAgainMs = 0
+  /** When writes that could not be settled are looked at again; null: none is known. */
+  #settleAgainMs: number | null = null
   #forgetAgainMs = 0
   #loop: Promise<void> | null = null
   #woken = false
@@ -56,6 +60,12 @@ export class Worker {
     this.#rouse()
   }
 
+  /** A write has an end that is not known, and nobody may settle it yet. */
+  settleLater(): void {
+    this.#settleAgainMs = this.#broker.clock.now().getTime() + settleLaterMs
+    this.wake()
+  }
+
   /** Lets running rotations come to their next durable step, and takes no new ones. Resolves when all have, or after `withinMs`. */
   async stop(withinMs: number): Promise<void> {
     this.#stop.abort()
@@ -73,7 +83,7 @@ export class Worker {
     while (!this.#stop.signal.aborted) {
       this.#woken = false
       // a store that hangs must not keep the rest from its deadlines
-      this.#beside('settle', () => settleWrites(this.#broker))
+      if (this.#mustSettle()) this.#beside('settle', () => this.#settle())
       if (this.#mustAlign()) this.#beside('align', () => this.#align())
       await this.#try('due', () => openDue(this.#broker))
       this.#fill()
@@ -106,6 +116,21 @@ export class Worker {
     this.#forgetAgainMs = clock.now().getTime() + forgetEveryMs
     const dropped = await ledger.secrets.forget(new Date((await ledger.now()).getTime() - backupMs))
     if (dropped > 0) log.info({ dropped }, 'backups of superseded values are over')
+  }
+
+  #mustSettle(): boolean {
+    return this.#settleAgainMs === null || this.#broker.clock.now().getTime() >= this.#settleAgainMs
+  }
+
+  /** Until a write is settled nobody else may write that secret. */
+  async #settle(): Promise<void> {
+    const before = this.#settleAgainMs
+    const settled = await settleWrites(this.#broker)
+    if (settled && this.#settleAgainMs === before) this.#settleAgainMs = null
+    if (settled) return
+    this.#settleAgainMs = this.#broker.clock.now().getTime() + retryMs
+    // the loop may be asleep for longer than that
+    this.wake()
   }
 
   #mustAlign(): boolean {
@@ -152,7 +177,8 @@ export class Worker {
     const deadline = await ledger.nextDeadline().catch(() => new Date(clock.now().getTime() + retryMs))
     if (this.#woken || this.#stop.signal.aborted) return
     const now = clock.now().getTime()
-    const again = this.#unaligned.length === 0 ? this.#scanMs : Math.max(this.#alignAgainMs - now, retryMs)
+    const align = this.#unaligned.length === 0 ? this.#scanMs : Math.max(this.#alignAgainMs - now, retryMs)
+    const again = this.#settleAgainMs === null ? align : Math.min(align, this.#settleAgainMs - now)
     const pauseMs = Math.max(pauseMinMs, Math.min(this.#scanMs, again, (deadline?.getTime() ?? Number.POSITIVE_INFINITY) - now))
     this.#nextScan = new Date(now + pauseMs)
     await new Promise<void>(resolve => {

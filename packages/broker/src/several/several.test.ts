@@ -183,6 +183,7 @@ class World {
       turns: new Turns(),
       catalog: { find: () => this.entry },
       deliveries: { look() {}, notice() {} },
+      settleLater() {},
       materials: { drop() {} },
       audit: { append: async () => undefined },
       log: { warn() {} },
@@ -253,7 +254,7 @@ const acts: Readonly<Record<string, (world: World, pick: number) => Promise<void
   remove: world => world.remove(),
   read: world => world.read(),
   bring: async world => void (await deliver(world.broker, world.entry)),
-  settle: world => settleWrites(world.broker),
+  settle: async world => void (await settleWrites(world.broker)),
   outside: async world => world.first.set(world.next(), false),
   'outside takes': async world => {
     world.next()

@@ -122,7 +122,10 @@ async function unclear(
     if (error.code === 'conflict') return error
     throw error
   }
-  const made = await settle(broker, store, entry, intent)
+  const made = await settle(broker, store, entry, intent).catch((cause: unknown) => {
+    broker.settleLater()
+    throw cause
+  })
   if (made !== null) return { info: made, isNew: before === null }
   throw new BrokerError('unavailable', `store ${store.name} did not take the write`, {
     hint: 'send it again',
