@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Config, Kind, Kinds, StoreSection } from '@keyturn/config'
 import { BrokerError, type OpenContext, type StoreAdapter } from '@keyturn/core'
@@ -61,12 +62,15 @@ function merged(section: NamedSection): object {
   }
 }
 
+/** The text of a PEM file. One that holds no certificate would only be found out as a server that nobody trusts. */
 function authorities(section: string, file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    const text = readFileSync(file, 'utf8')
+    new X509Certificate(text)
+    return text
   } catch (cause) {
-    throw new BrokerError('invalid_argument', `store ${section}: the authorities cannot be read from ${file}`, {
-      hint: 'correct `ca`',
+    throw new BrokerError('invalid_argument', `store ${section}: no authorities can be read from ${file}`, {
+      hint: 'name a PEM file with certificates as `ca`',
       cause,
     })
   }
