@@ -166,6 +166,11 @@ describe.each([...reads.map(row => [...row, 'unavailable'] as const), ...writes.
       expect(error.message).not.toContain('nobody may print')
     })
 
+    test.each(['unauthenticated', 'permission_denied', 'not_found', 'unavailable'] as const)('says what to do about %s', async code => {
+      const raw = () => Promise.reject(new RawError(code))
+      expect(await thrown(call(storeOf(whole(failing(raw)))))).toMatchObject({ code, hint: expect.stringMatching(/\w/) })
+    })
+
     test('leaves the words of an error that the adapter named itself, and says whose it is', async () => {
       const own = new BrokerError('corrupt', 'line 3 has no end', { hint: 'mend it', retryAfterMs: 7, detail: { line: 3 } })
       const error = await thrown(call(storeOf(whole(failing(() => Promise.reject(own))))))

@@ -199,12 +199,23 @@ export class Store {
       return isNamed && named(cause.code) === cause.code ? cause : restated(cause, named(cause.code), isNamed ? {} : detail)
     }
     const { code, retryAfterMs } = this.#adapter.classify(cause)
+    const hint = remedyOf(named(code), this.name)
     return new BrokerError(named(code), `store ${this.name}: ${operation} of ${path} failed (${named(code)})`, {
       cause,
       detail,
+      ...(hint === undefined ? {} : { hint }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     })
   }
+}
+
+/** What to do where the adapter has no better word. */
+function remedyOf(code: ErrorCode, store: string): string | undefined {
+  if (code === 'unauthenticated') return `correct the auth of ${store}, or give it a login that has not ended`
+  if (code === 'permission_denied') return 'keyturn check --online names the right that is missing'
+  if (code === 'not_found') return 'write the secret, or correct its path in the config'
+  if (code === 'unavailable') return `keyturn doctor --store ${store} looks at it from here`
+  return undefined
 }
 
 function restated(error: BrokerError, code: ErrorCode, detail: Readonly<Record<string, unknown>>): BrokerError {
