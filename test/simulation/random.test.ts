@@ -23,6 +23,11 @@ const regressions: Readonly<Record<string, Schedule>> = {
     flavour: quiet,
     tape: [work, ...Array<number>(11).fill(well), retry, work, well, later],
   },
+  'a worker is stopped between a commit and its answer, for longer than its lease': {
+    cell: { strategy: 'api-key-pair', shape: 'stages, cas' },
+    flavour: { ...quiet, stops: true },
+    tape: [...Array<number>(10).fill(well), 168, 236, ...Array<number>(10).fill(well)],
+  },
   'the write of a rollback arrives twice, and the second time is a conflict with the first': {
     cell: { strategy: 'alternating-users', shape: 'cas' },
     flavour: { ...quiet, wishes: true, leaks: true },

@@ -3,7 +3,7 @@ import { backoffMaxMs, backoffMs } from '../schedule/backoff.ts'
 import { abort, restore } from './abort.ts'
 import { apply, verify, verifyFailed } from './apply.ts'
 import type { Change, Lease } from './journal.ts'
-import { type Move, Passage } from './passage.ts'
+import { type Held, type Move, Passage } from './passage.ts'
 import { type EngineLimits, type EnginePorts, engineLimits } from './ports.ts'
 import { backUp, generate, preflight, stage } from './prepare.ts'
 import { promote, publish } from './promote.ts'
@@ -61,17 +61,18 @@ export class RotationEngine {
    */
   async runOne(options: RunOptions): Promise<Rotation | null> {
     const { holder, rotation, signal } = options
+    const leasedAt = this.#ports.clock.now().getTime()
     const lease = await this.#ports.journal.claim({
       holder,
       leaseMs: this.#limits.leaseMs,
       ...(rotation === undefined ? {} : { rotation }),
     })
-    return lease === null ? null : this.#takeAlong(lease, signal)
+    return lease === null ? null : this.#takeAlong({ lease, leasedAt }, signal)
   }
 
-  async #takeAlong(lease: Lease, signal: AbortSignal | undefined): Promise<Rotation> {
-    const passage = await this.#begin(lease)
-    if (passage instanceof BrokerError) return this.#giveBack(lease, passage)
+  async #takeAlong(held: Held, signal: AbortSignal | undefined): Promise<Rotation> {
+    const passage = await this.#begin(held)
+    if (passage instanceof BrokerError) return this.#giveBack(held.lease, passage)
     for (;;) {
       const move = await this.#step(passage)
       const stop = move.rest !== undefined || signal?.aborted === true
@@ -92,9 +93,9 @@ export class RotationEngine {
     }
   }
 
-  async #begin(lease: Lease): Promise<Passage | BrokerError> {
+  async #begin(held: Held): Promise<Passage | BrokerError> {
     try {
-      return new Passage(this.#ports, this.#limits, lease, await this.#ports.target(lease.rotation.secret))
+      return new Passage(this.#ports, this.#limits, held, await this.#ports.target(held.lease.rotation.secret))
     } catch (error) {
       return toBrokerError(error)
     }

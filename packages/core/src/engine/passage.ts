@@ -22,6 +22,13 @@ export interface Move {
 /** What it means that no answer came: nothing happened, or it may have. */
 type Unanswered = 'unavailable' | 'outcome_unknown'
 
+/** A lease as a worker has it. */
+export interface Held {
+  readonly lease: Lease
+  /** When it was asked for, in milliseconds, by the worker's own clock: it runs from some moment after. */
+  readonly leasedAt: number
+}
+
 /** The intents of a rotation that each reach the store at most once. */
 type Intent = 'stage' | 'complete' | 'promote' | 'rollback'
 
@@ -38,13 +45,13 @@ export class Passage {
   #abandoned: boolean
   #roused = false
 
-  constructor(ports: EnginePorts, limits: EngineLimits, lease: Lease, target: Target) {
+  constructor(ports: EnginePorts, limits: EngineLimits, held: Held, target: Target) {
     this.ports = ports
     this.limits = limits
     this.target = target
-    this.#lease = lease
-    this.#leasedAt = ports.clock.now().getTime()
-    this.#abandoned = lease.abandoned
+    this.#lease = held.lease
+    this.#leasedAt = held.leasedAt
+    this.#abandoned = held.lease.abandoned
   }
 
   get rotation(): Rotation {
@@ -77,8 +84,10 @@ export class Passage {
 
   /** Commits what a step changed. Throws when the lease is lost: nothing may be done after that. */
   async record(change: Change): Promise<void> {
+    // the lease runs from the commit, and whoever was stopped before the answer reached it must not take it for new
+    const asked = this.ports.clock.now().getTime()
     this.#lease = await this.ports.journal.record(this.#lease, change)
-    this.#leasedAt = this.ports.clock.now().getTime()
+    this.#leasedAt = asked
     this.#abandoned = false
     this.#roused = false
   }
