@@ -28,6 +28,11 @@ const regressions: Readonly<Record<string, Schedule>> = {
     flavour: { ...quiet, stops: true },
     tape: [...Array<number>(10).fill(well), 168, 236, ...Array<number>(10).fill(well)],
   },
+  'a promotion is told of a conflict with itself, and then somebody puts the old value back': {
+    cell: { strategy: 'generated', shape: 'cas' },
+    flavour: { ...quiet, outsiders: true },
+    tape: [...Array<number>(21).fill(well), 160, ...Array<number>(7).fill(well), 45, well],
+  },
   'the write of a rollback arrives twice, and the second time is a conflict with the first': {
     cell: { strategy: 'alternating-users', shape: 'cas' },
     flavour: { ...quiet, wishes: true, leaks: true },

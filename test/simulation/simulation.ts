@@ -59,7 +59,7 @@ export class Simulation {
   /** Someone outside had a hand in it: a person may have to look. */
   #meddled = false
   #leaked = false
-  /** Versions that someone else made. */
+  /** Versions that someone else made, and those that a promotion has to make again because its first looks as if it had never been. */
   #foreign = 0
   readonly story: string[] = []
 
@@ -249,7 +249,8 @@ export class Simulation {
 
   async #overwrite(value: SecretValue): Promise<void> {
     this.#meddled = true
-    this.#foreign += 1
+    const isPutBack = this.#known.some(known => known.equals(value)) || this.#first.equals(value)
+    this.#foreign += isPutBack ? 2 : 1
     this.invariants.overwritten(value, await this.#isDoubtful(value))
     const { secret, version } = this.#backend.add(path, value, this.#random.uuid())
     this.#backend.makeCurrent(path, secret, version)

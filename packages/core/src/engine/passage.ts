@@ -42,6 +42,8 @@ export class Passage {
   readonly limits: EngineLimits
   #lease: Lease
   #leasedAt: number
+  /** When the ledger's last word came. */
+  #heardAt: number
   #abandoned: boolean
   #roused = false
 
@@ -51,6 +53,7 @@ export class Passage {
     this.target = target
     this.#lease = held.lease
     this.#leasedAt = held.leasedAt
+    this.#heardAt = ports.clock.now().getTime()
     this.#abandoned = held.lease.abandoned
   }
 
@@ -65,7 +68,7 @@ export class Passage {
 
   /** The ledger's clock now: its last word, and what has passed here since. */
   get at(): Date {
-    return new Date(this.now.getTime() + Math.max(0, this.ports.clock.now().getTime() - this.#leasedAt))
+    return new Date(this.now.getTime() + Math.max(0, this.ports.clock.now().getTime() - this.#heardAt))
   }
 
   get traits(): StrategyTraits {
@@ -88,6 +91,7 @@ export class Passage {
     const asked = this.ports.clock.now().getTime()
     this.#lease = await this.ports.journal.record(this.#lease, change)
     this.#leasedAt = asked
+    this.#heardAt = this.ports.clock.now().getTime()
     this.#abandoned = false
     this.#roused = false
   }
