@@ -249,8 +249,7 @@ export class Simulation {
 
   async #overwrite(value: SecretValue): Promise<void> {
     this.#meddled = true
-    const isPutBack = this.#known.some(known => known.equals(value)) || this.#first.equals(value)
-    this.#foreign += isPutBack ? 2 : 1
+    this.#foreign += [this.#first, ...this.#known].some(known => known.equals(value)) ? 2 : 1
     this.invariants.overwritten(value, await this.#isDoubtful(value))
     const { secret, version } = this.#backend.add(path, value, this.#random.uuid())
     this.#backend.makeCurrent(path, secret, version)
