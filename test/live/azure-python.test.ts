@@ -1,6 +1,6 @@
 import { open, options } from '@keyturn/adapter-azure'
-import { testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
+import { failure, testContext, wallClock } from '@keyturn/conformance'
+import { escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { AzureVault } from '../fakes/azure-vault.ts'
 import { testCertificates } from '../fakes/tls/certificates.ts'
@@ -298,11 +298,4 @@ async function ofThisRun(sdk: AzurePython, verb: string): Promise<readonly strin
   const { names } = await sdk.ask(verb)
   // as both verbs answer
   return (names as readonly string[]).filter(name => name.startsWith(run))
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { ClientSecretCredential } from '@azure/identity'
 import { SecretClient } from '@azure/keyvault-secrets'
 import { open, options } from '@keyturn/adapter-azure'
-import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
+import { failure, runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
+import { escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { azureCertificate } from '../fakes/azure-certificate.ts'
 import { Relay } from '../fakes/azure-relay.ts'
@@ -383,11 +383,4 @@ async function eightAtOnce<T>(items: readonly T[], work: (item: T) => Promise<vo
 
 function withoutUndefined(object: object): object {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined))
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }

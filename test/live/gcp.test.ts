@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import { SecretManagerServiceClient } from '@google-cloud/secret-manager'
 import { credentials } from '@grpc/grpc-js'
 import { open, options } from '@keyturn/adapter-gcp'
-import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
+import { failure, runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
+import { escapedName, SecretValue, Store, type StoreAdapter, type StorePath, type VersionId } from '@keyturn/core'
 import { GoogleAuth, PassThroughClient } from 'google-auth-library'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GcpSecretManagerFake } from '../fakes/gcp-secret-manager.ts'
@@ -309,13 +309,6 @@ async function storeAt(where: string, more: object = {}): Promise<Store> {
   const adapter = await adapterAt(where, more)
   opened.push(adapter)
   return new Store(adapter, { name: 'gcp', clock: wallClock, timeoutMs: 30_000 })
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }
 
 type Put = (path: string, value: string | Uint8Array) => Promise<void>

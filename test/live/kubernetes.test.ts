@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { open, options } from '@keyturn/adapter-kubernetes'
-import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
+import { failure, runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
 import { type BrokerError, SecretValue, Store, type StoreAdapter, type StorePath, textOf } from '@keyturn/core'
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -384,11 +384,4 @@ function first<T>(items: readonly T[]): T {
   const [item] = items
   if (item === undefined) throw new Error('there is none')
   return item
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }

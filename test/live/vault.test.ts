@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { open, options } from '@keyturn/adapter-vault'
-import { runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, type Capability, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
+import { failure, runStoreChecks, type StoreHarness, testContext, wallClock } from '@keyturn/conformance'
+import { type Capability, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TokenReviewFake } from '../fakes/token-review.ts'
 import { findOpenBao, type OpenBao, startOpenBao } from '../servers/openbao.ts'
@@ -334,11 +334,4 @@ async function text(path: string): Promise<string> {
 
 async function fieldsText(path: string): Promise<string> {
   return /"data":\{"data":(\{.*\}),"metadata"/.exec(await text(path))?.[1] ?? ''
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { inspect } from 'node:util'
-import { testContext } from '@keyturn/conformance'
-import { type BrokerError, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
+import { failure, testContext } from '@keyturn/conformance'
+import { Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AwsIdentityFake } from '../../../test/fakes/aws-identity.ts'
 import { AwsSecretsManagerFake } from '../../../test/fakes/aws-secrets-manager.ts'
@@ -64,13 +64,6 @@ async function written(name: string, text: string): Promise<string> {
 const keysOf = () => {
   const { accessKeyId, secretAccessKey } = fake.accounts.add()
   return { accessKeyId, secretAccessKey }
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }
 
 describe('every way to be somebody', () => {

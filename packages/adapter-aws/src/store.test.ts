@@ -1,6 +1,7 @@
+import { failure } from '@keyturn/conformance'
 import { SecretValue, type Store, type StorePath, type VersionId } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { Account, failure, intent, text } from '../test/account.ts'
+import { Account, intent, text } from '../test/account.ts'
 
 const path = 'prod/app' as StorePath
 let account: Account

@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { inspect } from 'node:util'
-import { testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
+import { failure, testContext, wallClock } from '@keyturn/conformance'
+import { SecretValue, Store, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AwsSecretsManagerFake, type FakeSettings } from '../../../test/fakes/aws-secrets-manager.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
@@ -40,13 +40,6 @@ async function storeOf(fake: AwsSecretsManagerFake, more: object = {}, timeoutMs
   const adapter = await open(options.parse({ region: fake.region, endpoint: fake.url, auth, ...more }), context, { env: {} })
   opened.push(adapter)
   return new Store(adapter, { name: 'aws', clock: wallClock, timeoutMs })
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }
 
 describe('connections', () => {

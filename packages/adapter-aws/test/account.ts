@@ -1,5 +1,5 @@
 import { testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, type Etag, SecretValue, Store, type StoreAdapter } from '@keyturn/core'
+import { type Etag, SecretValue, Store, type StoreAdapter } from '@keyturn/core'
 import { expect } from 'vitest'
 import { AwsSecretsManagerFake } from '../../../test/fakes/aws-secrets-manager.ts'
 import { open, options } from '../src/index.ts'
@@ -60,12 +60,4 @@ export class Account {
     expect(this.fake.broken).toEqual([])
     await this.fake.close()
   }
-}
-
-/** What a call fails with. */
-export async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }

@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { promisify } from 'node:util'
+import { failure } from '@keyturn/conformance'
 import type { StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { azureCertificate } from '../../../test/fakes/azure-certificate.ts'
 import type { AzureVault } from '../../../test/fakes/azure-vault.ts'
 import { credentialOf } from './credential.ts'
 import { open, options } from './index.ts'
-import { context, failure, OwnVault } from './vault.fixture.ts'
+import { context, OwnVault } from './vault.fixture.ts'
 
 const at = (path: string) => path as StorePath
 

@@ -1,7 +1,8 @@
+import { failure } from '@keyturn/conformance'
 import type { StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AzureVault } from '../../../test/fakes/azure-vault.ts'
-import { failure, OwnVault } from './vault.fixture.ts'
+import { OwnVault } from './vault.fixture.ts'
 
 const at = (path: string) => path as StorePath
 

@@ -1,10 +1,11 @@
 import { ClientSecretCredential } from '@azure/identity'
 import { SecretClient } from '@azure/keyvault-secrets'
+import { failure } from '@keyturn/conformance'
 import { SecretValue, type StorePath, type VersionId } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AzureVault } from '../../../test/fakes/azure-vault.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
-import { failure, OwnVault } from './vault.fixture.ts'
+import { OwnVault } from './vault.fixture.ts'
 
 const at = (path: string) => path as StorePath
 const text = (value: string) => SecretValue.text(value)

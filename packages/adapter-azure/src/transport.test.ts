@@ -1,12 +1,13 @@
 import type { AddressInfo } from 'node:net'
 import { createServer, type Socket } from 'node:net'
+import { failure } from '@keyturn/conformance'
 import { SecretValue, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { azureCertificate } from '../../../test/fakes/azure-certificate.ts'
 import { AzureTunnel } from '../../../test/fakes/azure-tunnel.ts'
 import { AzureVault } from '../../../test/fakes/azure-vault.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
-import { failure, OwnVault } from './vault.fixture.ts'
+import { OwnVault } from './vault.fixture.ts'
 
 const at = (path: string) => path as StorePath
 const one = SecretValue.text('one')

@@ -1,5 +1,5 @@
 import { testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, Store, type StoreAdapter } from '@keyturn/core'
+import { Store, type StoreAdapter } from '@keyturn/core'
 import { expect } from 'vitest'
 import { AzureVault } from '../../../test/fakes/azure-vault.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
@@ -41,11 +41,4 @@ export class OwnVault {
     expect(this.fake.broken).toEqual([])
     await this.fake.close()
   }
-}
-
-export async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }

@@ -2,10 +2,11 @@ import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import { failure } from '@keyturn/conformance'
 import { type OpenContext, SecretValue, type Store, type StorePath, type VersionId } from '@keyturn/core'
 import { Keyring, wrapsHard, wrapsSoft } from '@keyturn/envelope'
 import { afterAll, describe, expect, test } from 'vitest'
-import { at, collect, failure, intent, keks, keyringOf, scratch, withSql } from '../test/scratch.ts'
+import { at, collect, intent, keks, keyringOf, scratch, withSql } from '../test/scratch.ts'
 
 const { context: contextIn, openStore, remove } = scratch()
 afterAll(remove)

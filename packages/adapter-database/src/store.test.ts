@@ -1,7 +1,8 @@
 import { createSecretKey, randomBytes } from 'node:crypto'
+import { failure } from '@keyturn/conformance'
 import { SecretValue, type Store, type StorePath, type VersionId } from '@keyturn/core'
 import { afterAll, describe, expect, test } from 'vitest'
-import { at, collect, failure, intent, scratch } from '../test/scratch.ts'
+import { at, collect, intent, scratch } from '../test/scratch.ts'
 
 const { context: contextIn, openStore, openUnsynced, remove } = scratch()
 afterAll(remove)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { wallClock } from '@keyturn/conformance'
-import { BrokerError, type OpenContext, Store, type StorePath } from '@keyturn/core'
+import { type OpenContext, Store, type StorePath } from '@keyturn/core'
 import { Keyring } from '@keyturn/envelope'
 import { openClient } from '../src/client.ts'
 import { open, openOn } from '../src/store.ts'
@@ -70,13 +70,6 @@ export const at = (path: string) => path as StorePath
 /** One more intent. */
 export const intent = () => ({ idempotencyKey: randomUUID(), signal: new AbortController().signal })
 export const call = () => ({ signal: new AbortController().signal })
-
-/** The error that a call must end with. */
-export async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  const ended = await call.catch((error: unknown) => error)
-  if (ended instanceof BrokerError) return ended
-  throw new Error('it did not end with an error of ours', { cause: ended })
-}
 
 /** Everything an iterable gives. */
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -2,8 +2,8 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { seededRandom, testContext, wallClock } from '@keyturn/conformance'
-import { BrokerError, type Etag, SecretValue, Store, type StorePath } from '@keyturn/core'
+import { failure, seededRandom, testContext, wallClock } from '@keyturn/conformance'
+import { type Etag, SecretValue, Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { open } from './index.ts'
 
@@ -23,15 +23,6 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 function openStore(names: 'same' | 'kebab' = 'same', key = 1): Store {
   const context = { clock: wallClock, random: seededRandom('store'), etagKey: createSecretKey(Buffer.alloc(32, key)), data: folder }
   return new Store(open({ file, names }, context), { name: 'local', clock: wallClock, timeoutMs: 30_000 })
-}
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  const error = await call.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  if (!(error instanceof BrokerError)) throw new Error('it did not fail with a BrokerError')
-  return error
 }
 
 describe('a version', () => {

@@ -1,6 +1,7 @@
+import { failure } from '@keyturn/conformance'
 import { type Etag, SecretValue, type Store, type VersionId } from '@keyturn/core'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { at, failure, intent, isText, parent, Scene } from './scene.fixture.ts'
+import { at, intent, isText, parent, Scene } from './scene.fixture.ts'
 
 const scene = new Scene({ alias: 'current' })
 const path = at('app')

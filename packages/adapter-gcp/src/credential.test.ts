@@ -5,7 +5,7 @@ import { type AddressInfo, connect, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { BrokerError } from '@keyturn/core'
+import { failure } from '@keyturn/conformance'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { GcpAuthorityFake } from '../../../test/fakes/gcp-authority.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
@@ -39,15 +39,6 @@ const loginBy = (auth: unknown, env: Environment = {}) => {
   return credentialOf(read, { env, now }).login(AbortSignal.timeout(5_000))
 }
 const accountBy = async (auth: unknown, env: Environment = {}) => authority.accountOf((await loginBy(auth, env)).token)
-
-async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  const error = await call.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof BrokerError) return error
-  throw new Error('it did not fail as it should', { cause: error })
-}
 
 const federation = () => ({
   type: 'external_account',

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { failure } from '@keyturn/conformance'
 import { SecretValue, type Store, type VersionId } from '@keyturn/core'
 import { describe, expect, test } from 'vitest'
-import { at, failure, intent, parent, Scene } from './scene.fixture.ts'
+import { at, intent, parent, Scene } from './scene.fixture.ts'
 
 /** What the README says that each needs, tried with exactly that, and with one right less. */
 const scene = new Scene()

@@ -1,5 +1,5 @@
 import { testContext, wallClock } from '@keyturn/conformance'
-import { BrokerError, SecretValue, Store, type StorePath } from '@keyturn/core'
+import { SecretValue, Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { GcpSecretManagerFake } from '../../../test/fakes/gcp-secret-manager.ts'
 import { open, options } from './index.ts'
@@ -52,13 +52,3 @@ export class Scene {
 export const at = (path: string) => path as StorePath
 export const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 export const isText = (value: SecretValue, text: string) => value.equals(SecretValue.text(text))
-
-/** The error that a call ends with; it must be one of ours. */
-export async function failure(call: Promise<unknown>): Promise<BrokerError> {
-  const error = await call.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof BrokerError) return error
-  throw new Error('it did not fail as it should', { cause: error })
-}

@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { wallClock } from '@keyturn/conformance'
+import { failure, wallClock } from '@keyturn/conformance'
 import { SecretValue, Store, type VersionId } from '@keyturn/core'
 import { describe, expect, test } from 'vitest'
 import { GcpAuthorityFake } from '../../../test/fakes/gcp-authority.ts'
 import { GcpSecretManagerFake } from '../../../test/fakes/gcp-secret-manager.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
 import { open, options } from './index.ts'
-import { at, context, failure, intent, isText, parent, Scene } from './scene.fixture.ts'
+import { at, context, intent, isText, parent, Scene } from './scene.fixture.ts'
 
 const scene = new Scene()
 

@@ -1,8 +1,8 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { testContext, wallClock } from '@keyturn/conformance'
-import type { BrokerError, Clock, StoreAdapter, StorePath } from '@keyturn/core'
+import { failure, testContext, wallClock } from '@keyturn/conformance'
+import type { Clock, StoreAdapter, StorePath } from '@keyturn/core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { KubernetesFake } from '../../../test/fakes/kubernetes.ts'
 import { testCertificates } from '../../../test/fakes/tls/certificates.ts'
@@ -46,11 +46,6 @@ const file = async (name: string, text: string) => {
   await writeFile(join(folder, name), text)
   return join(folder, name)
 }
-const failure = (call: Promise<unknown>) =>
-  call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 const bearers = () => fake.seen.map(({ headers }) => headers.authorization?.replace('Bearer ', ''))
 const pod = () => {
   const { hostname, port } = new URL(fake.url)

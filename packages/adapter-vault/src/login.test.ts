@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { testContext } from '@keyturn/conformance'
-import { type BrokerError, Store, type StorePath } from '@keyturn/core'
+import { failure, testContext } from '@keyturn/conformance'
+import { Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TokenReviewFake } from '../../../test/fakes/token-review.ts'
 import { VaultFake } from '../../../test/fakes/vault.ts'
@@ -44,13 +44,6 @@ async function file(name: string, content: string): Promise<string> {
   const made = join(folder, name)
   await writeFile(made, content)
   return made
-}
-
-function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }
 
 describe('a token that is given', () => {

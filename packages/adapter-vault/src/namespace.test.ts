@@ -1,4 +1,4 @@
-import { testContext } from '@keyturn/conformance'
+import { failure, testContext } from '@keyturn/conformance'
 import { BrokerError, SecretValue, Store, type StorePath, textOf } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { VaultFake } from '../../../test/fakes/vault.ts'
@@ -40,11 +40,6 @@ const keyOf = async (store: Store) => {
   return key === undefined ? undefined : textOf(key)
 }
 const sent = () => new Set(fake.seen.map(seen => seen.headers['x-vault-namespace']))
-const failure = (call: Promise<unknown>): Promise<BrokerError> =>
-  call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 
 describe('a section with a namespace', () => {
   test('says it with every request: login, reads, writes, lists, looks, renewal and revocation', async () => {

@@ -2,8 +2,8 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { seededRandom } from '@keyturn/conformance'
-import { type BrokerError, Store, type StorePath } from '@keyturn/core'
+import { failure, seededRandom } from '@keyturn/conformance'
+import { Store, type StorePath } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { VaultFake } from '../../../test/fakes/vault.ts'
 import type { Rule, TokenOptions } from '../../../test/fakes/vault-auth.ts'
@@ -48,13 +48,6 @@ async function file(name: string, content: string): Promise<string> {
   const made = join(folder, name)
   await writeFile(made, content)
   return made
-}
-
-function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
 }
 
 const requests = (fits: RegExp) => fake.seen.filter(seen => fits.test(`${seen.method} ${seen.path}`)).length

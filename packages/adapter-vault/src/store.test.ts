@@ -1,5 +1,5 @@
-import { testContext, wallClock } from '@keyturn/conformance'
-import { type BrokerError, SecretValue, Store, type StorePath, type VersionId } from '@keyturn/core'
+import { failure, testContext, wallClock } from '@keyturn/conformance'
+import { SecretValue, Store, type StorePath, type VersionId } from '@keyturn/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { VaultFake } from '../../../test/fakes/vault.ts'
 import type { Rule } from '../../../test/fakes/vault-auth.ts'
@@ -36,13 +36,6 @@ async function storeWith(more: object, token: string): Promise<Store> {
 const intent = () => ({ idempotencyKey: crypto.randomUUID() })
 const fields = (text: string) => SecretValue.fields({ key: text })
 const limited = (rules: readonly Rule[], more: object = {}) => storeWith(more, fake.auth.grant({ rules }))
-
-function failure(call: Promise<unknown>): Promise<BrokerError> {
-  return call.then(
-    () => expect.unreachable('it ended well'),
-    (error: BrokerError) => error,
-  )
-}
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []

@@ -58,3 +58,10 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) all.push(item)
   return all
 }
+
+/** What a call fails with, for a test to look at. One that ends well, or fails with something else than a `BrokerError`, fails the test. */
+export async function failure(call: Promise<unknown>): Promise<BrokerError> {
+  const ended = await call.then(() => 'ended well' as const).catch((error: unknown) => error)
+  if (ended instanceof BrokerError) return ended
+  throw new BrokenPromise(ended === 'ended well' ? 'it ended well' : 'it failed with something else than a BrokerError', { cause: ended })
+}

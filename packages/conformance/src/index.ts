@@ -1,5 +1,5 @@
 export * from './capability-table.ts'
-export { asValue, BrokenPromise } from './claim.ts'
+export { asValue, BrokenPromise, failure } from './claim.ts'
 export { wallClock } from './clock.ts'
 export * from './harness.ts'
 export * from './memory-backend.ts'
