@@ -16,17 +16,18 @@ interface Allowed {
 
 const none: readonly string[] = []
 
-/** The rule of each package. An `adapter-*` that is not here may import core and what its own package.json names: its SDK is its own affair. */
+/** The rule of each package. An `adapter-*` or `kek-*` that is not here may import core, a `kek-*` the envelope too, and what its own package.json names: its SDK is its own affair. */
 const allowLists: Readonly<Record<string, Allowed>> = {
   core: { ours: none, npm: none, node: ['node:crypto', 'node:util'] },
   policy: { ours: ['core'], npm: none, node: none },
   envelope: { ours: ['core'], npm: none, node: ['node:crypto', 'node:util'] },
   api: { ours: ['core'], npm: ['@hono/zod-openapi', 'hono', 'zod'], node: ['node:crypto', 'node:util'] },
   config: { ours: ['core', 'policy'], npm: ['croner', 'yaml', 'zod'], node: 'any' },
-  ledger: { ours: ['core', 'envelope'], npm: ['pg'], node: 'any' },
+  sql: { ours: ['core'], npm: ['pg'], node: 'any' },
+  ledger: { ours: ['core', 'envelope', 'sql'], npm: none, node: 'any' },
   audit: { ours: ['core', 'envelope'], npm: none, node: 'any' },
   conformance: { ours: ['core'], npm: none, node: ['node:crypto', 'node:util'] },
-  'adapter-database': { ours: ['core', 'envelope'], npm: ['zod'], node: 'any' },
+  'adapter-database': { ours: ['core', 'envelope', 'sql'], npm: ['zod'], node: 'any' },
   client: { ours: ['api'], npm: none, node: ['node:crypto', 'node:fs/promises', 'node:path', 'node:timers/promises'] },
   cli: {
     ours: ['api', 'audit', 'broker', 'client', 'config', 'core', 'policy'],
@@ -47,6 +48,11 @@ interface Import {
   readonly from: string
   readonly dynamic: boolean
   readonly typeOnly: boolean
+}
+
+function outside(name: string, dependenciesOf: (name: string) => readonly string[]): Allowed | undefined {
+  if (name.startsWith('adapter-')) return { ours: ['core'], npm: dependenciesOf(name), node: 'any' }
+  return name.startsWith('kek-') ? { ours: ['core', 'envelope'], npm: dependenciesOf(name), node: 'any' } : undefined
 }
 
 /** The import statements of a file, and its calls of `import()` with a fixed name. */
@@ -70,7 +76,7 @@ const npmName = (from: string) =>
 export function importViolations({ path, text }: SourceFile, dependenciesOf: (name: string) => readonly string[]): readonly string[] {
   const name = packageOf(path)
   if (name === undefined || isTest(path)) return []
-  const allowed = allowLists[name] ?? (name.startsWith('adapter-') ? { ours: ['core'], npm: dependenciesOf(name), node: 'any' } : undefined)
+  const allowed = allowLists[name] ?? outside(name, dependenciesOf)
   if (allowed === undefined) return [`${path}: package ${name} has no allow-list in test/architecture.ts`]
   return importsOf(text).flatMap(one => violation(path, name, allowed, one) ?? [])
 }

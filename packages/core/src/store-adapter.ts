@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { Envelopes } from './envelopes.ts'
 import type { Classification, ErrorCode } from './error.ts'
 import type { Etag, StorePath, VersionId } from './name.ts'
 import type { Clock, Random } from './ports.ts'
@@ -40,6 +41,8 @@ export interface StoreAdapter {
   restore?(path: StorePath, options: CallOptions): Promise<void>
   /** Every change of the current version from now on, whoever made it, until the signal. */
   watch?(path: StorePath, options: CallOptions): AsyncIterable<VersionInfo>
+  /** What it keeps under the broker's KEKs; present when it closes its values itself. */
+  readonly envelopes?: Envelopes
 }
 
 /** Holds a version that readers of the current one cannot see yet. */

@@ -1,8 +1,10 @@
 import type {
+  Envelopes,
   ErrorCode,
   Journal,
   LedgerVersion,
   OperationId,
+  PassKind,
   Rotation,
   RotationEvent,
   RotationId,
@@ -27,6 +29,12 @@ export interface Ledger {
   readonly outbox: Outbox
   /** Small sealed records by name (the root secret). */
   readonly sealed: SealedRecords
+  /** Everything sealed that this ledger keeps: pending and previous values, writes under way, records. */
+  readonly envelopes: Envelopes
+  readonly keks: Keks
+  readonly instances: Instances
+  readonly campaigns: Campaigns
+  readonly backups: Backups
   /** The ledger's own clock. */
   now(): Promise<Date>
   /** Proves that a commit reaches the disk; `unavailable` when not. */
@@ -99,7 +107,7 @@ export interface WriteIntent {
 }
 
 /** What an operation does to its secrets. */
-export type OperationKind = 'rotate' | 'rollback' | 'rewrap' | 'reencrypt'
+export type OperationKind = 'rotate' | 'rollback' | PassKind
 
 /** What one request started, with the state of each of its secrets. */
 export interface Operation {
@@ -189,6 +197,140 @@ export interface SealedRecords {
   get(name: string): Promise<Sealed | null>
   /** Writes if the record is still what was read (null: absent); `conflict` otherwise. */
   put(name: string, sealed: Sealed, before: Sealed | null): Promise<void>
+}
+
+/**
+ * The life of a KEK (NIST SP 800-57 part 1 rev. 5, 8): `pre-active` (held, never current), `active` (closes new values), `deactivated` (opens only),
+ * `compromised` (opens only, until everything under it is re-encrypted), `retired` (nothing needs it), `destroyed` (gone for good).
+ */
+export type KekState = 'pre-active' | 'active' | 'deactivated' | 'compromised' | 'retired' | 'destroyed'
+
+/** What is known of a KEK of this deployment, for ever. */
+export interface KekRecord {
+  readonly id: string
+  readonly fingerprint: string
+  readonly state: KekState
+  readonly metAt: Date
+  /** When it first became current; null: never. */
+  readonly currentSince: Date | null
+  /** When its state last changed. */
+  readonly stateAt: Date
+  /** The KEK itself as a provider of keys elsewhere closed it (bytes that only that provider opens); null where the operator holds it. */
+  readonly wrapped: WrappedKek | null
+}
+
+/** A KEK closed by a key that never leaves its provider. */
+export interface WrappedKek {
+  readonly provider: string
+  /** The provider's immutable name and version of its key. */
+  readonly key: string
+  readonly bytes: Uint8Array
+}
+
+/** The KEKs that this deployment has ever met. */
+export interface Keks {
+  all(): Promise<readonly KekRecord[]>
+  /**
+   * Notes KEKs that a broker holds. `precondition_failed` when one is known by that id with another fingerprint, its fingerprint goes by another id,
+   * or it was retired or destroyed; then nothing is noted.
+   */
+  meet(keks: readonly { readonly id: string; readonly fingerprint: string; readonly wrapped?: WrappedKek }[]): Promise<void>
+  /** Reserves wraps under it and answers the sum ever reserved, by any broker. `not_found` before it was met. */
+  reserve(id: string, count: number): Promise<number>
+  /** Makes `to` active and what was active deactivated, if `from` is still what is active and `allows` says so of the live instances. Whether it did. */
+  promote(to: string, options: { readonly from: string | null; readonly allows: (live: readonly Instance[]) => boolean }): Promise<boolean>
+  /**
+   * Moves a KEK on: `deactivated -> compromised | retired`, `retired | compromised -> destroyed`, `pre-active -> retired`. `conflict` for any other
+   * move. `destroyed` drops `wrapped`. Twice is once.
+   */
+  move(id: string, to: 'compromised' | 'retired' | 'destroyed'): Promise<void>
+}
+
+/** A broker that works on this ledger, as its last heartbeat told. */
+export interface Instance {
+  readonly id: string
+  readonly startedAt: Date
+  readonly seenAt: Date
+  /** The ids of the KEKs that it holds. */
+  readonly loaded: readonly string[]
+  /** The one that its config calls current. */
+  readonly wanted: string
+  /** The one that it closes new values with. */
+  readonly using: string
+  readonly version: string
+}
+
+/** Who is at work here. */
+export interface Instances {
+  /** Notes a heartbeat, by the ledger's clock. */
+  beat(instance: Omit<Instance, 'startedAt' | 'seenAt'>): Promise<void>
+  /** It stops in good order: from now on nobody waits for it. */
+  signOff(id: string): Promise<void>
+  /** Those whose heartbeat is younger than 60 s and that have not signed off, oldest first. */
+  live(): Promise<readonly Instance[]>
+}
+
+/** One pass through every envelope of the deployment. */
+export interface Campaign {
+  /** Its operation; the passes in each database go by this id too. */
+  readonly id: OperationId
+  readonly kind: PassKind
+  /** The KEK that it leads to; null for a scrub. */
+  readonly kekId: string | null
+  /** `waiting`: for a KEK to become current. `failed`: it ended, and some rows could not be opened. */
+  readonly state: 'waiting' | 'running' | 'done' | 'failed' | 'aborted'
+  readonly principal: string
+  readonly reason: string
+  readonly startedAt: Date
+  readonly finishedAt: Date | null
+  /** What keeps it from going on, or ended it, in words; null: nothing. */
+  readonly note: string | null
+}
+
+/** The campaigns; at most one of a kind is open at a time. */
+export interface Campaigns {
+  /**
+   * Begins one, or joins the open one of its kind with the same target. An open one with another target ends as `aborted` first. The operation is
+   * made in the same transaction.
+   */
+  open(campaign: Pick<Campaign, 'kind' | 'kekId' | 'principal' | 'reason'> & { readonly state: 'waiting' | 'running' }): Promise<Campaign>
+  byId(id: OperationId): Promise<Campaign | null>
+  /** Those that are `waiting` or `running`, oldest first. */
+  unfinished(): Promise<readonly Campaign[]>
+  /** The newest of a kind, open or over. */
+  last(kind: PassKind): Promise<Campaign | null>
+  /** Moves an open campaign; one that is over stays as it is. */
+  move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<void>
+}
+
+/** A sealed bundle on the disk of a broker. */
+export interface BackupRecord {
+  /** `bak_` and 26 characters. */
+  readonly id: string
+  readonly createdAt: Date
+  /** Whole path, on the machine of `host`. */
+  readonly file: string
+  readonly host: string
+  readonly reason: string
+  readonly bytes: number
+  readonly sha256: string
+  /** Versions in it. */
+  readonly versions: number
+  /** How many of them each KEK opens. */
+  readonly keks: Readonly<Record<string, number>>
+  /** Kept until then; null: until somebody removes it. */
+  readonly keepUntil: Date | null
+}
+
+/** The bundles that are kept, and which KEKs they need. */
+export interface Backups {
+  add(backup: Omit<BackupRecord, 'createdAt'>): Promise<BackupRecord>
+  /** Oldest first. */
+  all(): Promise<readonly BackupRecord[]>
+  /** After its wraps were renewed. `conflict` when it is not what was read (`before`: its sha256). */
+  renew(id: string, before: string, now: Pick<BackupRecord, 'bytes' | 'sha256' | 'keks'>): Promise<void>
+  /** It is gone, or nobody's any more. */
+  remove(id: string): Promise<void>
 }
 
 export type { LedgerVersion }

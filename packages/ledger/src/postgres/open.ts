@@ -1,11 +1,7 @@
-import { BrokerError, type Random } from '@keyturn/core'
+import type { Random } from '@keyturn/core'
+import { mustBeDurable, openSchema, PostgresDatabase, postgresAddress } from '@keyturn/sql/postgres'
 import { SqlLedger } from '../sql/ledger.ts'
-import { migrate } from '../sql/migration.ts'
-import { text } from '../sql/row.ts'
-import type { Transaction } from '../sql/sql.ts'
-import { postgresAddress } from './address.ts'
-import { PostgresDatabase } from './database.ts'
-import { durability, lockMigrations, makeSchema } from './dialect.ts'
+import { migrations } from '../sql/migrations.ts'
 
 /** What opening takes beside the URL. */
 export interface PostgresOptions {
@@ -15,30 +11,28 @@ export interface PostgresOptions {
   readonly sqlClock?: string
 }
 
+const schema = 'keyturn_ledger'
+const what = 'ledger'
+
 /**
  * Opens the ledger that several brokers share, in the schema `keyturn_ledger`. They may start at the same moment: one migrates, the
  * others wait for it. In production a server that acknowledges commits before they are on disk is refused.
  */
 export async function openPostgres(url: string, options: PostgresOptions): Promise<SqlLedger> {
-  const database = new PostgresDatabase(postgresAddress(url), options.sqlClock)
+  const { random, production, sqlClock } = options
+  const clock = sqlClock === undefined ? {} : { clock: sqlClock }
+  const database = new PostgresDatabase(postgresAddress(url, 'broker.ledger'), { schema, what, ...clock })
   try {
-    await database.transaction(async tx => {
-      if (options.production === true) await mustBeDurable(tx)
-      await tx.rows(lockMigrations)
-      await tx.change(makeSchema)
-      await migrate(tx, options.random.uuid())
+    if (production === true) await database.transaction(tx => mustBeDurable(tx, what))
+    await openSchema(database, {
+      schema,
+      what,
+      steps: migrations,
+      first: tx => SqlLedger.name(tx, random),
     })
-    return await SqlLedger.over(database, options.random)
+    return await SqlLedger.over(database, random)
   } catch (error) {
     await database.close()
     throw error
   }
-}
-
-async function mustBeDurable(tx: Transaction): Promise<void> {
-  const off = (await tx.rows(durability)).filter(row => text(row, 'setting') === 'off').map(row => text(row, 'name'))
-  if (off.length === 0) return
-  throw new BrokerError('precondition_failed', `ledger: the server has ${off.join(', ')} off, so an acknowledged commit may be lost`, {
-    hint: `set ${off.map(name => `${name} = on`).join(', ')} for this database, or do not call this environment production`,
-  })
 }

@@ -1,7 +1,6 @@
+import { bytes, integer, integerOrNull, type Sql, type Transaction, textOrNull } from '@keyturn/sql'
 import type { IdempotencyKeys } from '../ledger.ts'
 import { answerKeptMs, repeated, requestRunsMs } from '../rules/answer.ts'
-import { bytes, integer, integerOrNull, textOrNull } from './row.ts'
-import type { Sql, Transaction } from './sql.ts'
 
 type Key = { readonly principal: string; readonly route: string; readonly key: string }
 type Answer = { readonly status: number; readonly body: string }

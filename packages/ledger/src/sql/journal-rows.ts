@@ -1,8 +1,7 @@
 import type { LedgerVersion, Revocation, Rotation, RotationId, SecretId, SecretName } from '@keyturn/core'
+import { integer, integerOrNull, ms, type Row, type Transaction, text, textOrNull } from '@keyturn/sql'
 import { noRotation, noSecret } from '../rules/refusal.ts'
 import { rotationColumns, rotationValues, toRevocation, toRotation, toVersion, versionColumns, versionValues } from './rotation-row.ts'
-import { integer, integerOrNull, ms, text, textOrNull } from './row.ts'
-import type { Row, Transaction } from './sql.ts'
 
 /** A rotation with what only the ledger knows of it. */
 export interface HeldRotation {

@@ -15,6 +15,7 @@ import {
   type SecretId,
   type Wish,
 } from '@keyturn/core'
+import { integer, ms, type Sql, type Transaction } from '@keyturn/sql'
 import { newRotationId } from '../identifier.ts'
 import { leaseLost, rotationOpen, writeOpen } from '../rules/refusal.ts'
 import { approved, compromised, entered, graceOf, handedOver, mustAwaitValue, started, stepped, wished } from '../rules/rotation.ts'
@@ -36,8 +37,6 @@ import {
   versionsOf,
 } from './journal-rows.ts'
 import { toRevocation } from './rotation-row.ts'
-import { integer, ms } from './row.ts'
-import type { Sql, Transaction } from './sql.ts'
 
 /** The journal in a database: what a change means is decided by the rules, who may make it by the row's epoch and lease. */
 export class SqlJournal implements Journal {

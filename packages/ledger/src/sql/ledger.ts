@@ -1,13 +1,12 @@
 import { BrokerError, type Random } from '@keyturn/core'
+import { integer, type Sql, type Transaction, text, timeOrNull } from '@keyturn/sql'
 import type { Ledger } from '../ledger.ts'
 import { SqlIdempotencyKeys } from './idempotency.ts'
 import { SqlJournal } from './journal.ts'
 import { SqlOperations } from './operations.ts'
 import { SqlOutbox } from './outbox.ts'
-import { integer, text, timeOrNull } from './row.ts'
 import { SqlSealedRecords } from './sealed-records.ts'
 import { SqlSecrets } from './secrets.ts'
-import type { Sql } from './sql.ts'
 import { SqlTokens } from './tokens.ts'
 
 /** The ledger in a database, SQLite or PostgreSQL: one set of statements, two dialects. */
@@ -32,6 +31,11 @@ export class SqlLedger implements Ledger {
     this.idempotency = new SqlIdempotencyKeys(sql, incarnation)
     this.outbox = new SqlOutbox(sql)
     this.sealed = new SqlSealedRecords(sql)
+  }
+
+  /** Gives a ledger that was just made the id that it keeps. */
+  static async name(tx: Transaction, random: Random): Promise<void> {
+    await tx.change('insert into ledger (one, id) values (1, $1)', [random.uuid()])
   }
 
   /** Takes over a migrated database. */

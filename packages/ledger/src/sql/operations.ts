@@ -1,10 +1,9 @@
 import { BrokerError, type OperationId, type Random, type RotationId, type SecretId } from '@keyturn/core'
+import { json, type Row, type Sql, text, time } from '@keyturn/sql'
 import { newOperationId } from '../identifier.ts'
 import type { Operation, OperationItem, OperationKind, Operations } from '../ledger.ts'
 import { findRotation, lockSecret } from './journal-rows.ts'
 import { toRotation } from './rotation-row.ts'
-import { json, text, time } from './row.ts'
-import type { Row, Sql } from './sql.ts'
 
 export class SqlOperations implements Operations {
   readonly #sql: Sql

@@ -1,6 +1,5 @@
+import { integer, type Row, type Sql, text, textOrNull, time } from '@keyturn/sql'
 import type { Outbox, OutboxRow } from '../ledger.ts'
-import { integer, text, textOrNull, time } from './row.ts'
-import type { Row, Sql } from './sql.ts'
 
 export class SqlOutbox implements Outbox {
   readonly #sql: Sql

@@ -1,6 +1,18 @@
 import type { LedgerVersion, Revocation, Rotation } from '@keyturn/core'
-import { integer, integerOrNull, json, ms, sealedColumns, sealedOrNull, text, textOrNull, time, timeOrNull } from './row.ts'
-import type { Row, SqlValue } from './sql.ts'
+import {
+  integer,
+  integerOrNull,
+  json,
+  ms,
+  type Row,
+  type SqlValue,
+  sealedColumns,
+  sealedOrNull,
+  text,
+  textOrNull,
+  time,
+  timeOrNull,
+} from '@keyturn/sql'
 
 /** The columns of a rotation that its life changes, and those that are set once. `rotationValues` and `fixedValues` follow their order. */
 export const rotationColumns = [

@@ -1,7 +1,6 @@
 import { BrokerError, type Sealed } from '@keyturn/core'
+import { type Sql, sealedColumns, sealedOrNull } from '@keyturn/sql'
 import type { SealedRecords } from '../ledger.ts'
-import { sealedColumns, sealedOrNull } from './row.ts'
-import type { Sql } from './sql.ts'
 
 export class SqlSealedRecords implements SealedRecords {
   readonly #sql: Sql

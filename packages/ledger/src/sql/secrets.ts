@@ -1,11 +1,10 @@
 import type { Random, SecretId, SecretName } from '@keyturn/core'
+import { json, ms, type Row, type Sql, type SqlValue, type Transaction, text, textOrNull, timeOrNull } from '@keyturn/sql'
 import { newSecretId } from '../identifier.ts'
 import type { PendingWrite, SecretRow, Secrets, WriteIntent } from '../ledger.ts'
 import { noSecret } from '../rules/refusal.ts'
 import type { WriteOutcome } from '../rules/write.ts'
 import { toRotation } from './rotation-row.ts'
-import { json, ms, text, textOrNull, timeOrNull } from './row.ts'
-import type { Row, Sql, SqlValue, Transaction } from './sql.ts'
 import { beginWrite, endWrite, unfinishedWrites } from './write.ts'
 
 type Facts = { readonly type?: string; readonly labels?: Readonly<Record<string, string>> }

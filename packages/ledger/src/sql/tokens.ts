@@ -1,8 +1,7 @@
 import { BrokerError } from '@keyturn/core'
+import { bytes, integer, ms, type Row, type Sql, type Transaction, text, time, timeOrNull } from '@keyturn/sql'
 import type { TokenRow, Tokens } from '../ledger.ts'
 import { noToken } from '../rules/refusal.ts'
-import { bytes, integer, ms, text, time, timeOrNull } from './row.ts'
-import type { Row, Sql, Transaction } from './sql.ts'
 
 export class SqlTokens implements Tokens {
   readonly #sql: Sql

@@ -1,12 +1,11 @@
 import { isPromoted } from '@keyturn/core'
+import { bytes, integer, integerOrNull, ms, type Row, sealedColumns, type Transaction, text, textOrNull } from '@keyturn/sql'
 import type { PendingWrite, WriteIntent } from '../ledger.ts'
 import { copy } from '../rules/copy.ts'
 import { rotationOpen, writeEnded, writeOpen } from '../rules/refusal.ts'
 import { patchedVersions } from '../rules/version.ts'
 import { endedSo, keptRow, supersededRow, type WriteOutcome, writeSettlesAfterMs, writtenRows } from '../rules/write.ts'
 import { lockOpen, lockSecret, saveVersions, takeNumber, versionsOf } from './journal-rows.ts'
-import { bytes, integer, integerOrNull, ms, sealedColumns, text, textOrNull } from './row.ts'
-import type { Row, Transaction } from './sql.ts'
 
 /** Begins a write: the superseded value is kept, and a number spent, before the store hears of it. */
 export async function beginWrite(tx: Transaction, write: PendingWrite, incarnation: number): Promise<WriteIntent> {

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { BrokerError, type OperationId, type RotationId, secretName } from '@keyturn/core'
+import { migrate } from '@keyturn/sql'
+import { SqliteDatabase } from '@keyturn/sql/sqlite'
 import { afterAll, describe, expect, test } from 'vitest'
 import { refused } from '../contract/subject.ts'
-import { migrate, migrations } from '../sql/migration.ts'
-import { SqliteDatabase } from './database.ts'
+import { SqlLedger } from '../sql/ledger.ts'
+import { migrations } from '../sql/migrations.ts'
 import { openSqlite } from './open.ts'
 
 const clock = { now: () => new Date('2026-01-01T00:01:00Z'), after: () => () => {} }
@@ -33,8 +35,11 @@ function schemaOf(data: string): unknown {
 
 async function migrated(upTo: number): Promise<string> {
   const data = mkdtempSync(join(folder, 'data-'))
-  const database = new SqliteDatabase(join(data, 'ledger.db'), clock)
-  await database.transaction(tx => migrate(tx, random.uuid(), migrations.slice(0, upTo)))
+  const database = new SqliteDatabase({ file: join(data, 'ledger.db'), clock, what: 'ledger' })
+  await database.transaction(async tx => {
+    await migrate(tx, migrations.slice(0, upTo), 'ledger')
+    await SqlLedger.name(tx, random)
+  })
   await database.close()
   return data
 }
@@ -111,7 +116,7 @@ test('a schema newer than this build is refused, and left as it is', async () =>
   file.exec("insert into migrations values (99, 'later', 0)")
   file.close()
   const error = await refused('precondition_failed', openSqlite(data, clock, random))
-  expect(error.message).toBe(`the ledger's schema is 99, newer than the ${migrations.length} that this build knows`)
+  expect(error.message).toBe(`ledger: the schema is 99, newer than the ${migrations.length} that this build knows`)
   const again = await refused('precondition_failed', openSqlite(data, clock, random))
   expect(again).toBeInstanceOf(BrokerError)
 })
@@ -119,14 +124,14 @@ test('a schema newer than this build is refused, and left as it is', async () =>
 test('a migration that fails in the middle leaves the schema before it', async () => {
   const data = await migrated(1)
   const before = schemaOf(data)
-  const database = new SqliteDatabase(join(data, 'ledger.db'), clock)
+  const database = new SqliteDatabase({ file: join(data, 'ledger.db'), clock, what: 'ledger' })
   const failing = [
     ...migrations.slice(0, 1),
     { number: 2, name: 'failing', statements: () => ['create table half (a integer)', 'create table half (a integer)'] },
   ]
   await refused(
     'internal',
-    database.transaction(tx => migrate(tx, random.uuid(), failing)),
+    database.transaction(tx => migrate(tx, failing, 'ledger')),
   )
   await database.close()
   expect(schemaOf(data)).toEqual(before)

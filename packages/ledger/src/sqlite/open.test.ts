@@ -3,10 +3,10 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { SqliteDatabase } from '@keyturn/sql/sqlite'
 import { afterAll, describe, expect, test } from 'vitest'
 import { refused } from '../contract/subject.ts'
 import { openLedger } from '../open.ts'
-import { SqliteDatabase } from './database.ts'
 
 const clock = { now: () => new Date(), after: () => () => {} }
 const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
@@ -80,7 +80,7 @@ test.each(['000', '077', '777'])('files are 0600 in a folder 0700 under umask %s
 
 test('commits are synchronous, and SQLite says so itself', async () => {
   mkdirSync(join(folder, 'settings'))
-  const database = new SqliteDatabase(join(folder, 'settings/ledger.db'), clock)
+  const database = new SqliteDatabase({ file: join(folder, 'settings/ledger.db'), clock, what: 'ledger' })
   expect(database.setting('synchronous')).toBe(2)
   expect(database.setting('journal_mode')).toBe('wal')
   expect(database.setting('locking_mode')).toBe('exclusive')
@@ -90,7 +90,7 @@ test('commits are synchronous, and SQLite says so itself', async () => {
 
 test('a full disk is unavailable, changes nothing and hides nothing that was there', async () => {
   mkdirSync(join(folder, 'full'))
-  const database = new SqliteDatabase(join(folder, 'full/ledger.db'), clock)
+  const database = new SqliteDatabase({ file: join(folder, 'full/ledger.db'), clock, what: `ledger ${join(folder, 'full/ledger.db')}` })
   await database.transaction(tx => tx.change('create table kept (value blob) strict'))
   await database.transaction(tx => tx.rows('pragma max_page_count = 40'))
   const insert = () => database.transaction(tx => tx.change('insert into kept values ($1)', [new Uint8Array(20_000)]))
@@ -104,7 +104,7 @@ test('a full disk is unavailable, changes nothing and hides nothing that was the
 })
 
 test('an error of a statement shows no parameter', async () => {
-  const database = new SqliteDatabase(join(folder, 'marked.db'), clock)
+  const database = new SqliteDatabase({ file: join(folder, 'marked.db'), clock, what: 'ledger' })
   await database.transaction(tx => tx.change('create table marked (value text unique check (length(value) < 30)) strict'))
   const insert = (value: string) => database.transaction(tx => tx.change('insert into marked values ($1)', [value]))
   await insert('marker-5db1')
@@ -132,7 +132,7 @@ test('a data folder that cannot be made is unavailable, with its reason', async 
 })
 
 test('transactions of many callers run one after another, and a failed one leaves nothing', async () => {
-  const database = new SqliteDatabase(join(folder, 'turns.db'), clock)
+  const database = new SqliteDatabase({ file: join(folder, 'turns.db'), clock, what: 'ledger' })
   await database.transaction(tx => tx.change('create table turns (n integer) strict'))
   const tries = Array.from({ length: 20 }, (_, index) =>
     database.transaction(async tx => {

@@ -1,9 +1,10 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BrokerError, type Clock, type Random } from '@keyturn/core'
+import { migrate } from '@keyturn/sql'
+import { SqliteDatabase } from '@keyturn/sql/sqlite'
 import { SqlLedger } from '../sql/ledger.ts'
-import { migrate } from '../sql/migration.ts'
-import { SqliteDatabase } from './database.ts'
+import { migrations } from '../sql/migrations.ts'
 
 /**
  * Opens the embedded ledger `<data>/ledger.db`, making what is missing: the folder 0700, the file 0600, whatever the umask. One
@@ -17,7 +18,7 @@ export async function openSqlite(data: string, clock: Clock, random: Random): Pr
   try {
     writePid(file)
     await database.transaction(async tx => {
-      await migrate(tx, random.uuid())
+      if ((await migrate(tx, migrations, 'ledger')) === 0) await SqlLedger.name(tx, random)
       await tx.change('update ledger set incarnation = incarnation + 1')
       await tx.change('update rotations set lease_until = $1 where lease_until > $1', [tx.now])
     })
@@ -33,7 +34,7 @@ const pidFile = (file: string): string => `${file}.pid`
 
 function locked(file: string, clock: Clock): SqliteDatabase {
   try {
-    return new SqliteDatabase(file, clock)
+    return new SqliteDatabase({ file, clock, what: `ledger ${file}` })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
     const pid = pidOf(file)

@@ -1,4 +1,4 @@
-import type { Migration } from '../migration.ts'
+import type { Migration } from '@keyturn/sql'
 
 export const base: Migration = {
   number: 1,

@@ -1,4 +1,4 @@
-import type { Migration } from '../migration.ts'
+import type { Migration } from '@keyturn/sql'
 
 /** A wish that comes while a holder works must survive the holder's own idea of when to look again. */
 export const woken: Migration = {

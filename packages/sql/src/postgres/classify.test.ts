@@ -37,19 +37,19 @@ test.each([
   ['40001', 'commit', 'unavailable'],
   ['53100', 'commit', 'unavailable'],
 ] as const)('%s at a %s is %s', (code, step, expected) => {
-  const error = postgresError(raw(code), step)
+  const error = postgresError(raw(code), step, 'ledger')
   expect(error.code).toBe(expected)
   expect(JSON.stringify(error) + error.message + error.stack).not.toContain('hidden-71')
 })
 
 test('what the ledger itself refuses stays as it is', () => {
   const refusal = new BrokerError('conflict', 'no')
-  expect(postgresError(refusal, 'commit')).toBe(refusal)
+  expect(postgresError(refusal, 'commit', 'ledger')).toBe(refusal)
 })
 
 test('a deadlock may be tried again, a broken connection may not', () => {
-  expect(isContended(postgresError(raw('40P01'), 'statement'))).toBe(true)
+  expect(isContended(postgresError(raw('40P01'), 'statement', 'ledger'))).toBe(true)
   expect(isContended(raw('40001'))).toBe(true)
-  expect(isContended(postgresError(raw('ECONNRESET'), 'statement'))).toBe(false)
+  expect(isContended(postgresError(raw('ECONNRESET'), 'statement', 'ledger'))).toBe(false)
   expect(isContended(new Error('other'))).toBe(false)
 })

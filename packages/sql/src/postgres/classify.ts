@@ -20,20 +20,20 @@ const causes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 
 /**
  * Names an error of the driver. Only codes go into the text: a server's own words may quote a row. Without a code of the server
- * the connection broke; in the middle of a commit nobody can say whether it counts.
+ * the connection broke; in the middle of a commit nobody can say whether it counts. `what` is what the text calls the database.
  */
-export function postgresError(error: unknown, step: 'connect' | 'statement' | 'commit'): BrokerError {
+export function postgresError(error: unknown, step: 'connect' | 'statement' | 'commit', what: string): BrokerError {
   if (error instanceof BrokerError) return error
   const state = sqlState(error)
   if (step === 'commit' && isCut(state)) {
-    return new BrokerError('outcome_unknown', 'ledger: the connection broke while a change was being committed', { cause: error })
+    return new BrokerError('outcome_unknown', `${what}: the connection broke while a change was being committed`, { cause: error })
   }
   if (state === undefined) {
     const why = step === 'connect' ? 'cannot be reached' : 'broke the connection'
-    return new BrokerError('unavailable', `ledger: the PostgreSQL server ${why} (${networkCode(error)})`, { cause: error })
+    return new BrokerError('unavailable', `${what}: the PostgreSQL server ${why} (${networkCode(error)})`, { cause: error })
   }
   const [code, why] = causes[state] ?? causes[state.slice(0, 2)] ?? ['internal', 'an unexpected answer']
-  return new BrokerError(code, `ledger: ${why} (SQLSTATE ${state})`, { cause: error })
+  return new BrokerError(code, `${what}: ${why} (SQLSTATE ${state})`, { cause: error })
 }
 
 /** Whether the same transaction may succeed when it is run again: deadlock, serialization. */

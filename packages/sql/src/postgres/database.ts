@@ -1,11 +1,13 @@
 import { BrokerError } from '@keyturn/core'
 import pg from 'pg'
-import { integer } from '../sql/row.ts'
-import type { Row, Sql, SqlValue, Transaction } from '../sql/sql.ts'
+import { integer } from '../row.ts'
+import type { Dialect, Row, Sql, SqlValue, Transaction } from '../sql.ts'
 import { isContended, postgresError } from './classify.ts'
 import { beginning, databaseClock, postgresDialect, tryTidy } from './dialect.ts'
 
 const attemptsMax = 5
+/** Longer than the server gives a statement: this end is only for a server that does not answer at all. */
+const queryMs = 15_000
 const int8 = 20
 
 /** 64-bit numbers as numbers: the ledger keeps milliseconds and counts, both far below 2^53. */
@@ -14,17 +16,38 @@ const types = {
     oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-/** A PostgreSQL database through a pool. A transaction is one connection's; time is the server's. */
+/** What a database on a server is opened with. */
+export interface PostgresOptions {
+  /** The schema that all unqualified names of a transaction are looked for in. */
+  readonly schema: string
+  /** What errors call it: `ledger`. */
+  readonly what: string
+  /** An SQL expression of milliseconds instead of the server's clock. */
+  readonly clock?: string
+}
+
+/** A schema of a PostgreSQL database through a pool. A transaction is one connection's; time is the server's. */
 export class PostgresDatabase implements Sql {
+  readonly dialect: Dialect
   readonly #pool: pg.Pool
   readonly #begin: string
+  readonly #what: string
 
-  /** `clock` is an SQL expression of milliseconds. */
-  constructor(config: pg.PoolConfig, clock: string = databaseClock) {
-    this.#pool = new pg.Pool({ max: 8, connectionTimeoutMillis: 5_000, keepAlive: true, ...config, types })
-    this.#begin = beginning(clock)
+  constructor(config: pg.PoolConfig, { schema, what, clock = databaseClock }: PostgresOptions) {
+    this.#pool = new pg.Pool({ max: 8, connectionTimeoutMillis: 5_000, keepAlive: true, query_timeout: queryMs, ...config, types })
+    this.dialect = postgresDialect(schema)
+    this.#what = what
+    this.#begin = beginning(schema, clock)
     // an idle connection that the server closes is replaced by the next use; unheard, the event would end the process
     this.#pool.on('error', () => {})
+  }
+
+  async rows(sql: string, parameters: readonly SqlValue[] = []): Promise<readonly Row[]> {
+    try {
+      return (await this.#pool.query(sql, [...parameters])).rows
+    } catch (error) {
+      throw postgresError(error, 'statement', this.#what)
+    }
   }
 
   async transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -39,7 +62,7 @@ export class PostgresDatabase implements Sql {
 
   async #once<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect().catch(cause => {
-      throw postgresError(cause, 'connect')
+      throw postgresError(cause, 'connect', this.#what)
     })
     let broken: Error | undefined
     // a connection that dies between two statements says so by an event
@@ -66,14 +89,14 @@ export class PostgresDatabase implements Sql {
       try {
         return await client.query(sql, [...parameters])
       } catch (error) {
-        throw postgresError(error, 'statement')
+        throw postgresError(error, 'statement', this.#what)
       }
     }
     const rows = async (sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]> => (await query(sql, parameters)).rows
     const change = async (sql: string, parameters?: readonly SqlValue[]): Promise<number> => (await query(sql, parameters)).rowCount ?? 0
     const now = await this.#start(client)
     const mayTidy = async () => integer((await rows(tryTidy))[0] ?? {}, 'mine') === 1
-    return run({ dialect: postgresDialect, now, rows, change, mayTidy })
+    return run({ dialect: this.dialect, now, rows, change, mayTidy })
   }
 
   async #start(client: pg.PoolClient): Promise<number> {
@@ -82,7 +105,7 @@ export class PostgresDatabase implements Sql {
       const results = (await client.query(this.#begin)) as unknown as readonly pg.QueryResult<Row>[]
       return integer(results.at(-1)?.rows[0] ?? {}, 'now')
     } catch (error) {
-      throw postgresError(error, 'statement')
+      throw postgresError(error, 'statement', this.#what)
     }
   }
 
@@ -90,7 +113,7 @@ export class PostgresDatabase implements Sql {
     try {
       await client.query('commit')
     } catch (error) {
-      throw postgresError(error, 'commit')
+      throw postgresError(error, 'commit', this.#what)
     }
   }
 

@@ -10,7 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const refusal = (url: string): BrokerError => {
   try {
-    postgresAddress(url)
+    postgresAddress(url, 'broker.ledger')
   } catch (error) {
     if (error instanceof BrokerError) return error
     throw error
@@ -19,7 +19,7 @@ const refusal = (url: string): BrokerError => {
 }
 
 test('a URL says host, port, database and login', () => {
-  expect(postgresAddress('postgres://us%40er:pa%2Fss@db.example.com:6432/key%20turn')).toMatchObject({
+  expect(postgresAddress('postgres://us%40er:pa%2Fss@db.example.com:6432/key%20turn', 'broker.ledger')).toMatchObject({
     host: 'db.example.com',
     port: 6432,
     database: 'key turn',
@@ -27,8 +27,8 @@ test('a URL says host, port, database and login', () => {
     password: 'pa/ss',
     application_name: 'keyturn',
   })
-  expect(postgresAddress('postgresql://db.example.com')).toMatchObject({ port: 5432, database: 'postgres' })
-  expect(postgresAddress('postgres:///ledger?host=/run/postgresql&application_name=broker-1')).toMatchObject({
+  expect(postgresAddress('postgresql://db.example.com', 'broker.ledger')).toMatchObject({ port: 5432, database: 'postgres' })
+  expect(postgresAddress('postgres:///ledger?host=/run/postgresql&application_name=broker-1', 'broker.ledger')).toMatchObject({
     host: '/run/postgresql',
     database: 'ledger',
     application_name: 'broker-1',
@@ -36,15 +36,15 @@ test('a URL says host, port, database and login', () => {
 })
 
 test.each(['localhost', '127.0.0.1', '127.1.2.3', '[::1]'])('a connection to this machine (%s) needs no TLS', host => {
-  expect(postgresAddress(`postgres://${host}/d`).ssl).toBe(false)
+  expect(postgresAddress(`postgres://${host}/d`, 'broker.ledger').ssl).toBe(false)
 })
 
 test.each(['db.example.com', '10.0.0.1', '[fd00::1]', '127.example.com'])(
   'a connection to %s is verified unless the URL says otherwise',
   host => {
-    expect(postgresAddress(`postgres://${host}/d`).ssl).toEqual({ rejectUnauthorized: true })
-    expect(postgresAddress(`postgres://${host}/d?sslmode=verify-full`).ssl).toEqual({ rejectUnauthorized: true })
-    expect(postgresAddress(`postgres://${host}/d?sslmode=disable`).ssl).toBe(false)
+    expect(postgresAddress(`postgres://${host}/d`, 'broker.ledger').ssl).toEqual({ rejectUnauthorized: true })
+    expect(postgresAddress(`postgres://${host}/d?sslmode=verify-full`, 'broker.ledger').ssl).toEqual({ rejectUnauthorized: true })
+    expect(postgresAddress(`postgres://${host}/d?sslmode=disable`, 'broker.ledger').ssl).toBe(false)
   },
 )
 
@@ -52,13 +52,13 @@ test('weaker modes mean what libpq says', () => {
   const file = join(folder, 'root.pem')
   writeFileSync(file, 'a certificate')
   const names = { checkServerIdentity: expect.any(Function) }
-  expect(postgresAddress('postgres://h.example/d?sslmode=require').ssl).toEqual({ rejectUnauthorized: false, ...names })
-  expect(postgresAddress(`postgres://h.example/d?sslmode=require&sslrootcert=${file}`).ssl).toEqual({
+  expect(postgresAddress('postgres://h.example/d?sslmode=require', 'broker.ledger').ssl).toEqual({ rejectUnauthorized: false, ...names })
+  expect(postgresAddress(`postgres://h.example/d?sslmode=require&sslrootcert=${file}`, 'broker.ledger').ssl).toEqual({
     ca: 'a certificate',
     rejectUnauthorized: true,
     ...names,
   })
-  expect(postgresAddress(`postgres://h.example/d?sslmode=verify-ca&sslrootcert=${file}`).ssl).toEqual({
+  expect(postgresAddress(`postgres://h.example/d?sslmode=verify-ca&sslrootcert=${file}`, 'broker.ledger').ssl).toEqual({
     ca: 'a certificate',
     rejectUnauthorized: true,
     ...names,

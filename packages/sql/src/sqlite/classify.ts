@@ -16,13 +16,13 @@ const causes: Readonly<Record<number, readonly [ErrorCode, string]>> = {
 const diskError = 10
 
 /** Names an error of SQLite by its result code. The text of SQLite's own message stays out: it may quote what was sent. */
-export function sqliteError(error: unknown, file: string, step: 'statement' | 'commit'): BrokerError {
+export function sqliteError(error: unknown, what: string, step: 'statement' | 'commit'): BrokerError {
   if (error instanceof BrokerError) return error
   const primary = codeOf(error) & 0xff
   const [code, why] = causes[primary] ?? ['internal', `SQLite answers ${codeOf(error)}`]
   // a commit that failed to reach the disk may be found there after a crash
   const unclear = step === 'commit' && primary === diskError
-  return new BrokerError(unclear ? 'outcome_unknown' : code, `ledger ${file}: ${why}`, { cause: error })
+  return new BrokerError(unclear ? 'outcome_unknown' : code, `${what}: ${why}`, { cause: error })
 }
 
 function codeOf(error: unknown): number {

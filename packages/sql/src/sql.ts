@@ -1,9 +1,14 @@
 /** What goes in and comes out of a statement. Times are milliseconds since 1970, truth is 0 or 1, structures are JSON text. */
 export type SqlValue = string | number | Uint8Array | null
+/** A row as it comes back; `text`, `integer` and the others of `row.ts` read its columns. */
 export type Row = Readonly<Record<string, unknown>>
 
 /** The few words in which the two databases differ. Everything else is the same text for both, with parameters $1, $2, ... */
 export interface Dialect {
+  /** Which of the two it is, for what no single word can bridge. */
+  readonly database: 'sqlite' | 'postgres'
+  /** Before the name of a table outside a transaction: the schema and a dot; empty in SQLite. */
+  readonly schema: string
   /** Type of a column of bytes. */
   readonly bytes: string
   /** Type of a column of whole numbers, 64 bits. */
@@ -23,7 +28,7 @@ export interface Dialect {
 /** A transaction under way. Statements run one after another. */
 export interface Transaction {
   readonly dialect: Dialect
-  /** The ledger's clock when it began. */
+  /** The database's clock when it began; of an embedded one, the broker's. */
   readonly now: number
   rows(sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]>
   /** How many rows were affected. */
@@ -37,6 +42,9 @@ export interface Transaction {
  * (it may have), `corrupt`, `internal`; none has a parameter in it.
  */
 export interface Sql {
+  readonly dialect: Dialect
+  /** One statement that reads, by itself: half the cost of a transaction. Tables are named with `dialect.schema` before them. */
+  rows(sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]>
   /** Runs and commits, or rolls back when `run` throws. May run it again after a deadlock, so it must have no effect but through the transaction. */
   transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T>
   close(): Promise<void>

@@ -1,8 +1,18 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { BrokerError, type Clock } from '@keyturn/core'
-import type { Row, Sql, SqlValue, Transaction } from '../sql/sql.ts'
+import type { Row, Sql, SqlValue, Transaction } from '../sql.ts'
 import { sqliteError } from './classify.ts'
 import { sqliteDialect } from './dialect.ts'
+
+/** What an embedded database is opened with. */
+export interface SqliteOptions {
+  readonly file: string
+  readonly clock: Clock
+  /** What errors call it: `ledger /var/lib/keyturn/ledger.db`. */
+  readonly what: string
+  /** Statements to run before the first access, beside those that make commits durable. */
+  readonly pragmas?: string
+}
 
 /** How long another process's lock is waited for: one that is just closing is gone by then. */
 const busyMs = 500
@@ -14,20 +24,21 @@ const busyMs = 500
 export class SqliteDatabase implements Sql {
   readonly #database: DatabaseSync
   readonly #clock: Clock
-  readonly #file: string
+  readonly #what: string
+  readonly dialect = sqliteDialect
   readonly #statements = new Map<string, StatementSync>()
   #last: Promise<unknown> = Promise.resolve()
 
   /** Opens and locks; `conflict` when another process holds the file, within a second. */
-  constructor(file: string, clock: Clock) {
-    this.#file = file
+  constructor({ file, clock, what, pragmas = '' }: SqliteOptions) {
+    this.#what = what
     this.#clock = clock
     this.#database = this.#guard('statement', () => new DatabaseSync(file, { timeout: busyMs }))
     try {
       this.#guard('statement', () => {
         // before the first access: the WAL index then stays in memory, and the lock is kept until the process ends, however it does
         this.#database.exec(
-          'pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on',
+          `pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; ${pragmas}`,
         )
         this.#database.exec('begin exclusive; commit')
       })
@@ -46,19 +57,35 @@ export class SqliteDatabase implements Sql {
   #mustBeDurable(): void {
     const [synchronous, journal] = [this.setting('synchronous'), this.setting('journal_mode')]
     if (synchronous === 2 && journal === 'wal') return
-    throw new BrokerError('unavailable', `ledger ${this.#file}: no durable commits here (synchronous ${synchronous}, journal ${journal})`, {
+    throw new BrokerError('unavailable', `${this.#what}: no durable commits here (synchronous ${synchronous}, journal ${journal})`, {
       hint: 'keep the data folder on a local disk: network file systems lack what a write-ahead log needs',
     })
   }
 
   transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
-    const result = this.#last.then(() => this.#run(run))
+    return this.#inTurn(() => this.#run(run))
+  }
+
+  /** In its turn too: between two statements of a transaction it would see what may be rolled back. */
+  rows(sql: string, parameters: readonly SqlValue[] = []): Promise<readonly Row[]> {
+    return this.#inTurn(async () => {
+      this.#mustBeOpen()
+      return this.#guard('statement', () => this.#prepared(sql).all(...parameters))
+    })
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(act)
     this.#last = result.catch(() => undefined)
     return result
   }
 
+  #mustBeOpen(): void {
+    if (!this.#database.isOpen) throw new BrokerError('unavailable', `${this.#what} is closed`)
+  }
+
   async #run<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
-    if (!this.#database.isOpen) throw new BrokerError('unavailable', `ledger ${this.#file} is closed`)
+    this.#mustBeOpen()
     this.#exec('begin immediate', 'statement')
     let result: T
     try {
@@ -81,7 +108,7 @@ export class SqliteDatabase implements Sql {
       this.#guard('statement', () => this.#prepared(sql).all(...parameters))
     const change = async (sql: string, parameters: readonly SqlValue[] = []): Promise<number> =>
       this.#guard('statement', () => Number(this.#prepared(sql).run(...parameters).changes))
-    return { dialect: sqliteDialect, now: this.#clock.now().getTime(), rows, change, mayTidy: async () => true }
+    return { dialect: this.dialect, now: this.#clock.now().getTime(), rows, change, mayTidy: async () => true }
   }
 
   #prepared(sql: string): StatementSync {
@@ -106,7 +133,7 @@ export class SqliteDatabase implements Sql {
     try {
       return run()
     } catch (error) {
-      throw sqliteError(error, this.#file, step)
+      throw sqliteError(error, this.#what, step)
     }
   }
 

@@ -1,10 +1,11 @@
-import type { Dialect } from '../sql/sql.ts'
+import type { Dialect } from '../sql.ts'
 
 /**
  * All that only PostgreSQL has. The statements of `sql/` are otherwise the same text for both databases; everything here is plain
  * SQL of PostgreSQL 12 and later.
  */
-export const postgresDialect: Dialect = {
+const words: Omit<Dialect, 'schema'> = {
+  database: 'postgres',
   bytes: 'bytea',
   integer: 'bigint',
   identity: 'bigint generated always as identity primary key',
@@ -16,7 +17,8 @@ export const postgresDialect: Dialect = {
   free: table => `for no key update of ${table} skip locked`,
 }
 
-export const schema = 'keyturn_ledger'
+/** The words of PostgreSQL for the tables of a schema. */
+export const postgresDialect = (schema: string): Dialect => ({ ...words, schema: `${schema}.` })
 
 /** The database's clock at the start of the transaction, in milliseconds: no broker's own clock decides anything. */
 export const databaseClock = 'floor(extract(epoch from now()) * 1000)::bigint'
@@ -25,7 +27,7 @@ export const databaseClock = 'floor(extract(epoch from now()) * 1000)::bigint'
  * Begins a transaction in one round trip and tells the time. Everything is set for this transaction alone, so that a pooler between
  * us and the server (PgBouncer, transaction mode) changes nothing.
  */
-export function beginning(clock: string): string {
+export function beginning(schema: string, clock: string): string {
   return [
     'begin isolation level read committed',
     `set local search_path to ${schema}`,
@@ -44,8 +46,6 @@ const tidyLock = 7_390_116_202
 export const lockMigrations = `select pg_advisory_xact_lock(${migrationLock})`
 /** Only against contention: whoever does not get it leaves the work to whoever has it. */
 export const tryTidy = `select case when pg_try_advisory_xact_lock(${tidyLock}) then 1 else 0 end as mine`
-
-export const makeSchema = `create schema if not exists ${schema}`
 
 /** The settings under which an acknowledged commit may be lost, when off. */
 export const durability = "select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')"

@@ -1,0 +1,6 @@
+import type { Migration } from '@keyturn/sql'
+import { base } from './migrations/0001-base.ts'
+import { woken } from './migrations/0002-woken.ts'
+
+/** Every step of the ledger's schema. */
+export const migrations: readonly Migration[] = [base, woken]

@@ -1,0 +1,3 @@
+export { postgresAddress } from './address.ts'
+export { PostgresDatabase, type PostgresOptions } from './database.ts'
+export { databaseClock, mustBeDurable, openSchema } from './schema.ts'

@@ -1,0 +1,2 @@
+export { SqliteDatabase, type SqliteOptions } from './database.ts'
+export { sqliteDialect } from './dialect.ts'
