@@ -8,7 +8,7 @@ import { mustBeKekId } from './kek-text.ts'
 export interface KeyringContent {
   /** By id. Several at once: old rows stay readable while their KEK is loaded. */
   readonly keks: ReadonlyMap<string, KeyObject>
-  /** The id of the one that closes new values. */
+  /** The id of the one that is to close new values: what the operator wants. */
   readonly current: string
 }
 
@@ -18,6 +18,10 @@ export interface KeyringContent {
  */
 export class Keyring {
   #content: KeyringContent
+  /** The one that closes new values, once somebody said so. */
+  #used: string | undefined
+  /** Why nothing is loaded; undefined: something is. */
+  #unloaded: string | undefined
   /** Fingerprints by id of every KEK that was ever loaded here. */
   readonly #known = new Map<string, string>()
 
@@ -28,13 +32,35 @@ export class Keyring {
 
   /**
    * Replaces the content if the new one is good; otherwise throws and keeps the old one. An id that was ever loaded keeps its key: what one
-   * key closed under it would look damaged to the other.
+   * key closed under it would look damaged to the other. What `use` named stays in use, and closes nothing while it is not loaded.
    */
   load(content: KeyringContent): void {
     this.#content = this.#checked(content)
+    this.#unloaded = undefined
   }
 
+  /** Lets go of every key, until the next `load`. `why` is told to whoever asks for one. */
+  unload(why: string): void {
+    this.#content = { keks: new Map(), current: this.#content.current }
+    this.#unloaded = why
+  }
+
+  /**
+   * From now on this one closes new values, whichever the content calls current: a KEK takes over when all who share the database hold it.
+   * `unavailable` when it is not loaded; then nothing changes.
+   */
+  use(id: string): void {
+    this.kek(id)
+    this.#used = id
+  }
+
+  /** The id of the one that closes new values: what `use` named, else what is wanted. */
   get currentId(): string {
+    return this.#used ?? this.wanted
+  }
+
+  /** The id of the one that the content calls current. */
+  get wanted(): string {
     return this.#content.current
   }
 
@@ -51,8 +77,11 @@ export class Keyring {
   kek(id: string): KeyObject {
     const key = this.#content.keks.get(id)
     if (key !== undefined) return key
-    throw new BrokerError('unavailable', `KEK ${id} is not loaded`, {
-      hint: `put KEK ${id} back: what it closed stays unreadable until then`,
+    throw new BrokerError('unavailable', `KEK ${id} is not loaded${this.#unloaded === undefined ? '' : `: ${this.#unloaded}`}`, {
+      hint:
+        this.#unloaded === undefined
+          ? `put KEK ${id} back: what it closed stays unreadable until then`
+          : 'bring the provider of the keys back: they are loaded again by themselves',
       detail: { kekId: id, loaded: this.ids },
     })
   }
