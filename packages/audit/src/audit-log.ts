@@ -5,6 +5,7 @@ import type { AuditKey, FindKey } from './chain.ts'
 import type { AuditDisk } from './disk.ts'
 import { type AuditEvent, EventEncoder, ownEvent } from './event.ts'
 import { findIds } from './find-ids.ts'
+import { type ChainPlace, type Followed, follow } from './follow.ts'
 import { type AuditTrouble, LogFile } from './log-file.ts'
 import { nodeDisk } from './node-disk.ts'
 
@@ -114,6 +115,11 @@ export class AuditLog {
    */
   contains(ids: Iterable<string>, options: { readonly notBefore?: Date } = {}): Promise<ReadonlySet<string>> {
     return findIds(this.#disk, this.path, this.#file.size, new Set(ids), options.notBefore)
+  }
+
+  /** The durable lines behind a place, for whoever carries copies elsewhere; null: from the beginning. */
+  follow(place: ChainPlace | null): Followed {
+    return follow(this.#disk, this.path, this.#file, place)
   }
 
   /** Writes what waits, and lets go of the file. Appends from now on are refused. */

@@ -52,6 +52,11 @@ export class LogFile {
     return this.#size
   }
 
+  /** Which file that is on the disk, whatever its name has become. */
+  get id(): string {
+    return this.#id
+  }
+
   /** Reads the end of the file, cuts a torn batch off it (kept beside it), and compares with the anchor. Answers with what it found. */
   open(): readonly AuditTrouble[] {
     const { path, disk } = this.#settings

@@ -20,6 +20,7 @@ import { requestIds } from './request-id.ts'
 import type { Section } from './section.ts'
 import { Deliveries } from './several/deliveries.ts'
 import { beforePromotion, Floors } from './several/floors.ts'
+import { AuditSinks } from './sinks/audit-sinks.ts'
 import { TurnClock } from './turn-clock.ts'
 import { watchedJournal } from './watched-journal.ts'
 import { Worker } from './worker.ts'
@@ -63,6 +64,9 @@ export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
     const keys = await derivedKeys(ledger.sealed, sealer, random)
     const audit = await openAudit(options, keys)
     closers.unshift(() => audit.close())
+    const sinks = new AuditSinks({ config, audit, clock, random, log: options.log })
+    sinks.start()
+    closers.unshift(() => sinks.stop())
     const root = await ledger.sealed.get(rootRecord)
     if (root !== null) leaveRootCopy(data, { ledger: ledger.id, sealed: root })
     const sections = openSections(options, { keyring, etagKey: keys.etag.key })

@@ -4,7 +4,9 @@ import { address, duration, path, period, text, url, word } from '../leaves.ts'
 const sink = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('webhook'),
-    url: url('https', 'http'),
+    url: z
+      .union([z.literal(''), url('https', 'http')])
+      .meta({ description: 'where records are posted; empty: nowhere', examples: ['https://audit.example.com/records'] }),
     token: text('a variable with the bearer token').optional(),
     tokenFile: path('the file of the bearer token').optional(),
     ca: path('the file of the certificate authority').optional(),
