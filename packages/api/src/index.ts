@@ -1,4 +1,7 @@
+export * from './backups.ts'
+export * from './campaigns.ts'
 export * from './health.ts'
+export * from './keks.ts'
 export * from './limits.ts'
 export * from './name-in-url.ts'
 export * from './problem.ts'

@@ -1,5 +1,6 @@
 import { strategies } from '@keyturn/core'
 import { z } from 'zod'
+import { campaign } from './campaigns.ts'
 import {
   component,
   cursor,
@@ -116,12 +117,12 @@ export const accepted = component('Accepted', z.object({ op_id: operationId, sta
 /** `POST /admin/v1/secrets/rollback/{secret_id}` and `POST /admin/v1/ops/{op_id}/abort|retry` */
 export const reasoned = component('Reasoned', z.strictObject({ reason }))
 
-/** `GET /admin/v1/secrets/rotation-status/{op_id}` */
-export const operation = component(
-  'Operation',
+/** `GET /admin/v1/secrets/rotation-status/{op_id}` of what was started for secrets. */
+export const secretsOperation = component(
+  'SecretsOperation',
   z.object({
     op_id: operationId,
-    kind: z.enum(['rotate', 'rewrap', 'reencrypt', 'rollback']),
+    kind: z.enum(['rotate', 'rollback']),
     state: z.enum(['running', 'waiting', 'done', 'failed', 'aborted', 'needs_attention']),
     total: z.int(),
     done: z.int(),
@@ -146,6 +147,9 @@ export const operation = component(
   }),
 )
 
+/** `GET /admin/v1/secrets/rotation-status/{op_id}`: `kind` says which of the two it is. */
+export const operation = component('Operation', z.discriminatedUnion('kind', [secretsOperation, campaign]))
+
 export type RotationRow = z.infer<typeof rotationRow>
 export type RotationStatus = z.infer<typeof rotationStatus>
 export type RotationStatusQuery = z.infer<typeof rotationStatusQuery>
@@ -154,4 +158,5 @@ export type RotateMany = z.infer<typeof rotateMany>
 export type RotationPlan = z.infer<typeof rotationPlan>
 export type Accepted = z.infer<typeof accepted>
 export type Reasoned = z.infer<typeof reasoned>
+export type SecretsOperation = z.infer<typeof secretsOperation>
 export type Operation = z.infer<typeof operation>

@@ -46,7 +46,7 @@ export function openApiDocument(
     security: [{ token: [] }],
     paths,
     components: {
-      schemas: namedSchemas(),
+      schemas: usedSchemas(paths),
       securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'A token of this broker.' } },
     },
   }
@@ -97,6 +97,21 @@ function schemaOf(schema: z.ZodType): Json {
   if (id !== undefined) return { $ref: refOf(id) }
   const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input' })
   return rest
+}
+
+/** The named schemas that these paths come to: a schema may be known whose route is not served. */
+function usedSchemas(paths: Json): Json {
+  const all = namedSchemas()
+  const used = new Set<string>()
+  const follow = (held: Json): void => {
+    for (const [, id = ''] of JSON.stringify(held).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (used.has(id)) continue
+      used.add(id)
+      follow(all[id] as Json) // every reference is to one of them
+    }
+  }
+  follow(paths)
+  return Object.fromEntries(Object.entries(all).filter(([id]) => used.has(id)))
 }
 
 function namedSchemas(): Json {

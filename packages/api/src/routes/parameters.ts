@@ -15,6 +15,7 @@ export const referenceInPath = z.object({
 })
 export const operationInPath = z.object({ op_id: z.string() })
 export const tokenInPath = z.object({ id: z.string() })
+export const kekInPath = z.object({ kek_id: z.string() })
 
 const idempotencyKey = z
   .string()

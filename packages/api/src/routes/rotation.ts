@@ -45,7 +45,7 @@ export const getOperation = createRoute({
   operationId: 'getOperation',
   tags,
   summary: 'How far an operation is; an item is done when promoted and published',
-  description: 'Needs `rotate` on one of its names.',
+  description: 'Needs `rotate` on one of its names; `admin` for a campaign.',
   request: { params: operationInPath },
   responses: { 200: json('Its progress', operation), ...problems([404]) },
 })

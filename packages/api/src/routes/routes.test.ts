@@ -2,7 +2,12 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { describe, expect, test } from 'vitest'
 import type { z } from 'zod'
 import { problemType } from '../problem.ts'
-import { openApiDocument, routes } from './index.ts'
+import * as backups from './backups.ts'
+import { routes as mountedRoutes, openApiDocument } from './index.ts'
+import * as keks from './keks.ts'
+import * as metrics from './metrics.ts'
+
+const routes = { ...mountedRoutes, ...keks, ...backups, ...metrics }
 
 type Json = Record<string, unknown>
 
@@ -23,6 +28,16 @@ const table: Record<string, number[]> = {
   'get /admin/v1/tokens': [200, 400, 401, 403, 429, 499, 500, 502, 503],
   'post /admin/v1/tokens': [201, 400, 401, 403, 409, 413, 415, 429, 499, 500, 502, 503, 504],
   'delete /admin/v1/tokens/{id}': [204, 400, 401, 403, 404, 429, 499, 500, 502, 503, 504],
+  'post /admin/v1/secrets/rotate-all': [202, 400, 401, 403, 409, 413, 415, 429, 499, 500, 502, 503, 504],
+  'post /admin/v1/secrets/reencrypt-all': [202, 400, 401, 403, 409, 413, 415, 429, 499, 500, 502, 503, 504],
+  'get /admin/v1/secrets/kek-status': [200, 400, 401, 403, 429, 499, 500, 502, 503],
+  'post /admin/v1/keks': [201, 400, 401, 403, 409, 413, 415, 429, 499, 500, 501, 502, 503, 504],
+  'post /admin/v1/keks/{kek_id}/retire': [200, 400, 401, 403, 404, 409, 413, 415, 429, 499, 500, 502, 503, 504],
+  'post /admin/v1/keks/{kek_id}/compromise': [200, 400, 401, 403, 404, 409, 413, 415, 429, 499, 500, 502, 503, 504],
+  'post /admin/v1/keks/{kek_id}/destroy': [200, 400, 401, 403, 404, 409, 413, 415, 429, 499, 500, 501, 502, 503, 504],
+  'get /admin/v1/backups': [200, 400, 401, 403, 429, 499, 500, 502, 503],
+  'post /admin/v1/backups': [201, 400, 401, 403, 409, 413, 415, 429, 499, 500, 502, 503, 504],
+  'get /metrics': [200, 400, 401, 403, 429, 499, 500, 502, 503],
   'get /healthz': [200, 500],
   'get /readyz': [200, 500, 503],
   'get /openapi.json': [200, 500],
@@ -62,6 +77,13 @@ describe('the routes', () => {
     abortOperation: {},
     retryOperation: {},
     createToken: { role: 'r', ttl: 60 },
+    rotateAll: {},
+    reencryptAll: { reason: 'a key was in a public log' },
+    makeKek: { id: 'v3' },
+    retireKek: {},
+    compromiseKek: { reason: 'a key was in a public log' },
+    destroyKek: { confirm: 'v1', confirmation: 'x', loses: 12 },
+    createBackup: { keep_for: null },
   }
 
   test('refuse a member that a body does not know', () => {
