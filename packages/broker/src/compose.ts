@@ -35,6 +35,9 @@ const adapters: Readonly<Record<string, Adapter>> = {
   database: { light: () => import('@keyturn/adapter-database/options'), whole: () => import('@keyturn/adapter-database') },
 }
 
+/** The kinds that close their values under the broker's KEKs: the keys cannot be accounted for without asking them. */
+export const sealingKinds: ReadonlySet<string> = new Set(['database'])
+
 /** The kinds of stores of this build, as the config asks for them. */
 export async function kinds(): Promise<Kinds<OpenStore>> {
   const entries = Object.entries(adapters).map(async ([kind, adapter]) => [kind, await kindOf(adapter)] as const)

@@ -1,5 +1,6 @@
 import { type Capability, capabilitiesOf } from './capabilities.ts'
 import { bounded } from './deadline.ts'
+import type { Envelopes } from './envelopes.ts'
 import { BrokerError, type ErrorCode } from './error.ts'
 import type { Etag, StorePath, VersionId } from './name.ts'
 import type { Clock } from './ports.ts'
@@ -53,6 +54,11 @@ export class Store {
 
   get guarantees(): Guarantees {
     return this.#adapter.guarantees
+  }
+
+  /** What it keeps under the broker's KEKs; undefined: it closes nothing itself. */
+  get envelopes(): Envelopes | undefined {
+    return this.#adapter.envelopes
   }
 
   read(path: StorePath, options: Call & { readonly version?: VersionId } = {}): Promise<SecretVersion> {
