@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import type { Complaint } from './complaint.ts'
 import type { ListenAddress } from './leaves.ts'
 import type { accessSchema } from './schema/access.ts'
-import type { Allowance, keysSchema } from './schema/broker.ts'
+import type { Allowance, BackedUpAct, keysSchema } from './schema/broker.ts'
 import type { publishSchema } from './schema/publish.ts'
 import type { groupSchema } from './schema/rotation.ts'
 import type { generateSchema, SecretRow } from './schema/secret-row.ts'
@@ -40,6 +40,8 @@ export interface BrokerSettings {
   /** postgres://...; null: embedded in `data`. */
   readonly ledger: string | null
   readonly keys: z.output<typeof keysSchema>
+  /** Where sealed bundles go, how long they are kept, and what begins only after one. */
+  readonly backups: { readonly folder: string; readonly keepMs: number; readonly before: readonly BackedUpAct[] }
   readonly limits: { readonly valueBytes: number; readonly bodyBytes: number }
   readonly allow: readonly Allowance[]
 }

@@ -173,6 +173,14 @@ describe('the broker', () => {
     expect(config.audit.file).toBe('/srv/app/.keyturn/audit.jsonl')
   })
 
+  test('keeps its bundles beside its data for 30 days, and takes one before whatever touches many', async () => {
+    const plain = await load({ 'keyturn.yaml': 'database: {}\n' })
+    const before = ['rewrap', 'reencrypt', 'rotate']
+    expect(plain.broker.backups).toEqual({ folder: '/srv/app/.keyturn/backups', keepMs: 30 * 86_400_000, before })
+    const own = await load({ 'keyturn.yaml': 'broker: { backups: { folder: ../vault, keep: 7d, before: [] } }\ndatabase: {}\n' })
+    expect(own.broker.backups).toEqual({ folder: '/srv/vault', keepMs: 7 * 86_400_000, before: [] })
+  })
+
   test('is moved by KEYTURN_LISTEN and KEYTURN_DATA, whatever the file says', async () => {
     const env = { KEYTURN_LISTEN: '[::1]:0', KEYTURN_DATA: 'elsewhere' }
     const { broker } = await load('broker: { listen: 127.0.0.1:1, data: here }\n', { env })

@@ -11,13 +11,15 @@ import { refuseLiteralSecrets } from './literal-secret.ts'
 import { asMapping, judgeEach, mappingAt } from './part.ts'
 import { absolutePaths } from './paths.ts'
 import { accessSchema, policyKeys } from './schema/access.ts'
-import { brokerSchema } from './schema/broker.ts'
+import { backedUpActs, brokerSchema } from './schema/broker.ts'
 import { publishSchema } from './schema/publish.ts'
 import { issuerCommon } from './schema/store-section.ts'
 import { alertsSchema, auditSchema, metricsSchema } from './schema/watching.ts'
 import { isNothing, type Mapping, nodeAt, type Path, placeOf, renderPath, type Tree } from './tree.ts'
 import { unprinted } from './unprinted.ts'
 
+/** 30 days. */
+const backupsKeptMs = 30 * 24 * 3_600_000
 const issuerSchema = z.strictObject(issuerCommon)
 
 /** What reading a section needs besides the section. */
@@ -70,6 +72,11 @@ export function readBroker(context: SectionContext): BrokerSettings {
     data,
     ledger: broker.ledger === undefined || broker.ledger === '' ? null : broker.ledger,
     keys: broker.keys ?? { provider: 'file' },
+    backups: {
+      folder: broker.backups?.folder ?? join(data, 'backups'),
+      keepMs: broker.backups?.keep ?? backupsKeptMs,
+      before: broker.backups?.before ?? backedUpActs,
+    },
     limits: { valueBytes: broker.limits?.value ?? 64 * 1024, bodyBytes: broker.limits?.body ?? 1024 * 1024 },
     allow: broker.allow ?? [],
   }

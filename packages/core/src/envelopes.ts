@@ -1,5 +1,5 @@
 import type { ErrorCode } from './error.ts'
-import type { SecretId } from './name.ts'
+import type { SecretId, StorePath } from './name.ts'
 import type { Sealed } from './ports.ts'
 
 /** What a sealed value is. A store keeps `text`, `bytes` and `fields`; a ledger `pending`, `previous` and its one `root`. */
@@ -60,6 +60,26 @@ export interface KekUse {
   readonly oldest: Date | null
 }
 
+/** A version as a backup takes it: closed, with what is known about it. */
+export interface DumpedVersion {
+  readonly number: number
+  readonly kind: 'text' | 'bytes' | 'fields'
+  readonly label: 'current' | 'pending' | 'previous' | null
+  readonly disabled: boolean
+  readonly createdAt: Date
+  /** Null once it is destroyed. */
+  readonly sealed: Sealed | null
+}
+
+/** A secret of a store with every version that it ever had, oldest first: as they were at one moment. */
+export interface DumpedSecret {
+  readonly id: SecretId
+  readonly path: StorePath
+  /** When it was deleted; null: it is there. */
+  readonly deletedAt: Date | null
+  readonly versions: readonly DumpedVersion[]
+}
+
 /**
  * Every sealed value of one database: what a re-wrap, a re-encryption and a scrub go through. Several processes may step one pass at the same
  * time; whatever dies, whenever, no row is changed twice in a pass and the counts are those of what was committed. Errors as in `Sql`.
@@ -86,4 +106,9 @@ export interface Envelopes {
   failures(id: string, limit: number): Promise<readonly PassFailure[]>
   /** Drops what is kept of a pass. */
   forget(id: string): Promise<void>
+  /**
+   * Every secret, the deleted ones too, each whole and as it was at one moment; two secrets may be of two moments. What is written meanwhile may be
+   * in it or not. Lazily: memory holds a few megabytes of it, or one secret. Opens nothing. Present where there are secrets with paths.
+   */
+  dump?(options: { readonly signal: AbortSignal }): AsyncIterable<DumpedSecret>
 }

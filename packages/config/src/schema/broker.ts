@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { address, path, size, text, url } from '../leaves.ts'
+import { address, path, period, size, text, url } from '../leaves.ts'
 
 /** What `production` refuses unless `broker.allow` names it. */
 export const allowances = ['dotenv', 'plaintext-admin', 'demo-keys'] as const
@@ -42,6 +42,19 @@ export const keysSchema = z.discriminatedUnion('provider', [
   }),
 ])
 
+/** What may only begin once a bundle of every sealed value is on the disk. */
+export const backedUpActs = ['rewrap', 'reencrypt', 'rotate'] as const
+export type BackedUpAct = (typeof backedUpActs)[number]
+
+const backupsSchema = z.strictObject({
+  folder: path('the folder of the sealed bundles', 'backups').optional(),
+  keep: period().optional(),
+  before: z
+    .array(z.enum(backedUpActs))
+    .optional()
+    .meta({ description: 'what begins only after a backup: a campaign of that name, a rotation of several secrets; [] for none' }),
+})
+
 export const brokerSchema = z.strictObject({
   listen: address().optional(),
   data: path('the folder of ledger, audit file and keys', '.keyturn').optional(),
@@ -50,6 +63,7 @@ export const brokerSchema = z.strictObject({
     .optional()
     .meta({ description: 'postgres://... where several brokers share the work; empty: embedded', examples: ['$' + '{DATABASE_URL:-}'] }),
   keys: keysSchema.optional(),
+  backups: backupsSchema.optional(),
   limits: z
     .strictObject({ value: size().optional(), body: size().optional() })
     .optional()
