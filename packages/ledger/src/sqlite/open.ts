@@ -1,8 +1,7 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BrokerError, type Clock, type Random } from '@keyturn/core'
 import { migrate } from '@keyturn/sql'
-import { SqliteDatabase } from '@keyturn/sql/sqlite'
+import { holderOf, noteHolder, prepareFile, SqliteDatabase } from '@keyturn/sql/sqlite'
 import { SqlLedger } from '../sql/ledger.ts'
 import { migrations } from '../sql/migrations.ts'
 
@@ -13,10 +12,10 @@ import { migrations } from '../sql/migrations.ts'
  */
 export async function openSqlite(data: string, clock: Clock, random: Random): Promise<SqlLedger> {
   const file = join(data, 'ledger.db')
-  makeFile(data, file)
+  makeFile(file)
   const database = locked(file, clock)
   try {
-    writePid(file)
+    noteHolder(file)
     await database.transaction(async tx => {
       if ((await migrate(tx, migrations, 'ledger')) === 0) await SqlLedger.name(tx, random)
       await tx.change('update ledger set incarnation = incarnation + 1')
@@ -29,15 +28,12 @@ export async function openSqlite(data: string, clock: Clock, random: Random): Pr
   }
 }
 
-/** Whose lock it is, for people only: the lock itself is SQLite's. */
-const pidFile = (file: string): string => `${file}.pid`
-
 function locked(file: string, clock: Clock): SqliteDatabase {
   try {
     return new SqliteDatabase({ file, clock, what: `ledger ${file}` })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
-    const pid = pidOf(file)
+    const pid = holderOf(file) ?? null
     throw new BrokerError('conflict', `ledger locked: another broker (pid ${pid ?? 'unknown'}) uses ${file}`, {
       hint: 'stop the other broker, or give this one a data folder of its own; several brokers share a ledger on PostgreSQL',
       detail: { file, pid },
@@ -46,50 +42,15 @@ function locked(file: string, clock: Clock): SqliteDatabase {
   }
 }
 
-function writePid(file: string): void {
-  writeFileSync(pidFile(file), `${process.pid}\n`)
-  chmodSync(pidFile(file), 0o600)
-}
-
-function pidOf(file: string): number | null {
-  const pid = existsSync(pidFile(file)) ? Number.parseInt(readFileSync(pidFile(file), 'utf8'), 10) : Number.NaN
-  return Number.isNaN(pid) ? null : pid
-}
-
-/**
- * A file that is there is never opened here, nor anywhere but by SQLite: to close any descriptor of it gives up all locks that this
- * process has on it (POSIX; https://sqlite.org/howtocorrupt.html, 2.2).
- */
-function makeFile(data: string, file: string): void {
+/** Makes what is missing. */
+function makeFile(file: string): void {
   try {
-    const made = mkdirSync(data, { recursive: true, mode: 0o700 })
-    if (made !== undefined) chmodSync(data, 0o700)
-    makeEmpty(file)
-    // SQLite gives its log the mode of the file
-    chmodSync(file, 0o600)
-    for (const folder of [data, join(data, '..')]) sync(folder)
+    prepareFile(file)
   } catch (error) {
     throw new BrokerError('unavailable', `ledger ${file}: the file cannot be made (${codeOf(error)})`, {
       hint: 'the data folder must belong to the user that runs the broker, on a disk with space',
       cause: error,
     })
-  }
-}
-
-function makeEmpty(file: string): void {
-  try {
-    closeSync(openSync(file, 'ax', 0o600))
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error
-  }
-}
-
-function sync(folder: string): void {
-  const descriptor = openSync(folder, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }
 

@@ -12,6 +12,10 @@ export interface SqliteOptions {
   readonly what: string
   /** Statements to run before the first access, beside those that make commits durable. */
   readonly pragmas?: string
+  /** Looks into the locked file before anything of it is changed, by a statement that answers one value; throws to refuse it. */
+  readonly look?: (ask: (sql: string) => unknown) => void
+  /** Told before the lock is given up by `close`. */
+  readonly closing?: () => void
 }
 
 /** How long another process's lock is waited for: one that is just closing is gone by then. */
@@ -27,19 +31,21 @@ export class SqliteDatabase implements Sql {
   readonly #what: string
   readonly dialect = sqliteDialect
   readonly #statements = new Map<string, StatementSync>()
+  readonly #closing: () => void
   #last: Promise<unknown> = Promise.resolve()
 
   /** Opens and locks; `conflict` when another process holds the file, within a second. */
-  constructor({ file, clock, what, pragmas = '' }: SqliteOptions) {
+  constructor({ file, clock, what, pragmas = '', look, closing = () => {} }: SqliteOptions) {
     this.#what = what
     this.#clock = clock
+    this.#closing = closing
     this.#database = this.#guard('statement', () => new DatabaseSync(file, { timeout: busyMs }))
     try {
       this.#guard('statement', () => {
         // before the first access: the WAL index then stays in memory, and the lock is kept until the process ends, however it does
-        this.#database.exec(
-          `pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; ${pragmas}`,
-        )
+        this.#database.exec('pragma locking_mode = exclusive')
+        look?.(sql => this.#asked(sql))
+        this.#database.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; ${pragmas}`)
         this.#database.exec('begin exclusive; commit')
       })
       this.#mustBeDurable()
@@ -51,7 +57,11 @@ export class SqliteDatabase implements Sql {
 
   /** What SQLite says of its own settings. */
   setting(name: 'synchronous' | 'journal_mode' | 'locking_mode' | 'foreign_keys'): unknown {
-    return this.#guard('statement', () => Object.values(this.#database.prepare(`pragma ${name}`).get() ?? {})[0])
+    return this.#guard('statement', () => this.#asked(`pragma ${name}`))
+  }
+
+  #asked(sql: string): unknown {
+    return Object.values(this.#database.prepare(sql).get() ?? {})[0]
   }
 
   #mustBeDurable(): void {
@@ -139,6 +149,8 @@ export class SqliteDatabase implements Sql {
 
   async close(): Promise<void> {
     await this.#last
-    if (this.#database.isOpen) this.#database.close()
+    if (!this.#database.isOpen) return
+    this.#closing()
+    this.#database.close()
   }
 }
