@@ -1,4 +1,4 @@
-import { KeyturnClient } from '@keyturn/client'
+import { BrokerAdmin, type ConnectionOptions, KeyturnClient } from '@keyturn/client'
 import type { Terminal } from './terminal.ts'
 
 export interface BrokerOptions {
@@ -7,11 +7,20 @@ export interface BrokerOptions {
 
 /** The broker at `KEYTURN_ADDR`, with the token of `--token-file` or `KEYTURN_TOKEN`. */
 export function brokerClient(terminal: Terminal, options: BrokerOptions): KeyturnClient {
+  return new KeyturnClient(connection(terminal, options))
+}
+
+/** The keys and backups of the same broker, with the same token. */
+export function brokerAdmin(terminal: Terminal, options: BrokerOptions): BrokerAdmin {
+  return new BrokerAdmin(connection(terminal, options))
+}
+
+function connection(terminal: Terminal, options: BrokerOptions): ConnectionOptions {
   const { KEYTURN_ADDR: address, KEYTURN_TOKEN: token } = terminal.env
-  return new KeyturnClient({
+  return {
     address: address === undefined || address === '' ? 'http://127.0.0.1:8320' : address,
     signal: terminal.signal,
     ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
     ...(options.tokenFile !== undefined || token === undefined || token === '' ? {} : { token }),
-  })
+  }
 }

@@ -32,6 +32,8 @@ export interface Request extends CallOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Statuses beside 2xx that are answers, not failures. */
   readonly answers?: readonly number[]
+  /** The longest this call may take, where that is not what the connection says. */
+  readonly timeoutMs?: number
 }
 
 /** Reads what an answer holds. Zod's schemas have this shape. */
@@ -75,7 +77,7 @@ export class Connection {
   async #send(request: Request): Promise<Response> {
     const { fetch = globalThis.fetch, timeoutMs = 30_000 } = this.#options
     const token = await this.#token()
-    const timeout = AbortSignal.timeout(timeoutMs)
+    const timeout = AbortSignal.timeout(request.timeoutMs ?? timeoutMs)
     const signal = AbortSignal.any([timeout, ...this.#callers(request)])
     const headers = {
       accept: 'application/json',
