@@ -215,6 +215,8 @@ export interface KekRecord {
   readonly currentSince: Date | null
   /** When its state last changed. */
   readonly stateAt: Date
+  /** Every state that it entered and when, oldest first. */
+  readonly changes: readonly { readonly state: KekState; readonly at: Date }[]
   /** The KEK itself as a provider of keys elsewhere closed it (bytes that only that provider opens); null where the operator holds it. */
   readonly wrapped: WrappedKek | null
 }
@@ -227,21 +229,38 @@ export interface WrappedKek {
   readonly bytes: Uint8Array
 }
 
+/** A KEK as a broker that holds it tells of it. */
+export interface MetKek {
+  readonly id: string
+  readonly fingerprint: string
+  /** Left out: what is kept stays as it is. */
+  readonly wrapped?: WrappedKek
+}
+
 /** The KEKs that this deployment has ever met. */
 export interface Keks {
+  /** Those that were met, oldest first. */
   all(): Promise<readonly KekRecord[]>
   /**
    * Notes KEKs that a broker holds. `precondition_failed` when one is known by that id with another fingerprint, its fingerprint goes by another id,
-   * or it was retired or destroyed; then nothing is noted.
+   * or it was destroyed; then nothing is noted. A retired one may be held: nothing changes.
    */
-  meet(keks: readonly { readonly id: string; readonly fingerprint: string; readonly wrapped?: WrappedKek }[]): Promise<void>
-  /** Reserves wraps under it and answers the sum ever reserved, by any broker. `not_found` before it was met. */
+  meet(keks: readonly MetKek[]): Promise<void>
+  /**
+   * Reserves wraps under it and answers the sum ever reserved, by any broker. `not_found` before it was met; `conflict` once it is compromised,
+   * retired or destroyed.
+   */
   reserve(id: string, count: number): Promise<number>
-  /** Makes `to` active and what was active deactivated, if `from` is still what is active and `allows` says so of the live instances. Whether it did. */
+  /**
+   * Makes `to` active and what was active deactivated, if `from` is still what is active and `allows` says so of the live instances. Whether it did;
+   * not when `to` is active already. `allows` may run more than once; no heartbeat and no other promotion comes between its answer and the change.
+   * `not_found` before `to` was met, `conflict` when it is compromised, retired or destroyed.
+   */
   promote(to: string, options: { readonly from: string | null; readonly allows: (live: readonly Instance[]) => boolean }): Promise<boolean>
   /**
    * Moves a KEK on: `deactivated -> compromised | retired`, `retired | compromised -> destroyed`, `pre-active -> retired`. `conflict` for any other
-   * move. `destroyed` drops `wrapped`. Twice is once.
+   * move, and for `retired` while a sealed value of this ledger needs it (`detail.needs`). `not_found` before it was met. `destroyed` drops `wrapped`.
+   * Twice is once.
    */
   move(id: string, to: 'compromised' | 'retired' | 'destroyed'): Promise<void>
 }
@@ -262,7 +281,7 @@ export interface Instance {
 
 /** Who is at work here. */
 export interface Instances {
-  /** Notes a heartbeat, by the ledger's clock. */
+  /** Notes a heartbeat, by the ledger's clock; the first is when it started. Once it has signed off, it is not heard any more. Forgets who is gone for a day. */
   beat(instance: Omit<Instance, 'startedAt' | 'seenAt'>): Promise<void>
   /** It stops in good order: from now on nobody waits for it. */
   signOff(id: string): Promise<void>
@@ -299,7 +318,7 @@ export interface Campaigns {
   unfinished(): Promise<readonly Campaign[]>
   /** The newest of a kind, open or over. */
   last(kind: PassKind): Promise<Campaign | null>
-  /** Moves an open campaign; one that is over stays as it is. */
+  /** Moves an open campaign; one that is over stays as it is. `not_found` when there is none. */
   move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<void>
 }
 
@@ -324,12 +343,13 @@ export interface BackupRecord {
 
 /** The bundles that are kept, and which KEKs they need. */
 export interface Backups {
+  /** `conflict` when the id is taken. */
   add(backup: Omit<BackupRecord, 'createdAt'>): Promise<BackupRecord>
   /** Oldest first. */
   all(): Promise<readonly BackupRecord[]>
-  /** After its wraps were renewed. `conflict` when it is not what was read (`before`: its sha256). */
+  /** After its wraps were renewed. `conflict` when it is not what was read (`before`: its sha256), or gone. */
   renew(id: string, before: string, now: Pick<BackupRecord, 'bytes' | 'sha256' | 'keks'>): Promise<void>
-  /** It is gone, or nobody's any more. */
+  /** It is gone, or nobody's any more. Twice is once. */
   remove(id: string): Promise<void>
 }
 

@@ -1,6 +1,10 @@
 import type { Clock, Random } from '@keyturn/core'
 import type { Ledger } from '../ledger.ts'
+import { MemoryBackups } from './backups.ts'
+import { MemoryCampaigns } from './campaigns.ts'
+import { MemoryInstances } from './instances.ts'
 import { MemoryJournal } from './journal.ts'
+import { MemoryKeks } from './keks.ts'
 import { MemoryIdempotencyKeys, MemoryOperations, MemoryOutbox, MemorySealedRecords, MemoryTokens } from './registers.ts'
 import { MemorySecrets } from './secrets.ts'
 import { MemoryState } from './state.ts'
@@ -18,6 +22,10 @@ export class MemoryLedger implements Ledger {
   readonly idempotency: MemoryIdempotencyKeys
   readonly outbox: MemoryOutbox
   readonly sealed: MemorySealedRecords
+  readonly keks: MemoryKeks
+  readonly instances: MemoryInstances
+  readonly campaigns: MemoryCampaigns
+  readonly backups: MemoryBackups
   readonly #state: MemoryState
 
   constructor(clock: Clock, random: Random) {
@@ -31,6 +39,10 @@ export class MemoryLedger implements Ledger {
     this.idempotency = new MemoryIdempotencyKeys(state)
     this.outbox = new MemoryOutbox(state)
     this.sealed = new MemorySealedRecords(state)
+    this.keks = new MemoryKeks(state)
+    this.instances = new MemoryInstances(state)
+    this.campaigns = new MemoryCampaigns(state)
+    this.backups = new MemoryBackups(state)
   }
 
   async now(): Promise<Date> {

@@ -10,7 +10,7 @@ import type {
   SecretId,
   SecretName,
 } from '@keyturn/core'
-import type { Operation, OperationItem, OutboxRow, TokenRow, WriteIntent } from '../ledger.ts'
+import type { BackupRecord, Campaign, Instance, KekRecord, Operation, OperationItem, OutboxRow, TokenRow, WriteIntent } from '../ledger.ts'
 import { noRotation, noSecret } from '../rules/refusal.ts'
 
 /** A rotation with what only the ledger knows of it: who holds it until when, and whether someone acted since its holder last looked. */
@@ -44,6 +44,15 @@ export interface MemoryAnswer {
   readonly incarnation: number
 }
 
+/** A KEK as those who keep envelopes know it: also of an id that was never met. */
+export interface MemoryKek {
+  /** Null before it was met. */
+  readonly fingerprint: string | null
+  readonly wraps: number
+  /** From then on nothing is closed with it. */
+  readonly retiredAt: Date | null
+}
+
 /** Everything a memory ledger holds. What is in it is never changed, only replaced: a method that throws has changed nothing. */
 export class MemoryState {
   readonly clock: Clock
@@ -65,6 +74,12 @@ export class MemoryState {
   readonly answers = new Map<string, MemoryAnswer>()
   readonly outbox = new Map<number, OutboxRow>()
   readonly sealed = new Map<string, Sealed>()
+  readonly keks = new Map<string, MemoryKek>()
+  /** Their lives, of those that were met. */
+  readonly kekLives = new Map<string, KekRecord>()
+  readonly instances = new Map<string, Instance & { readonly signedOff: boolean }>()
+  readonly campaigns = new Map<OperationId, Campaign>()
+  readonly backups = new Map<string, BackupRecord>()
   tokenRevision = 0
   lastEvent = 0
   /** Grows when the process dies and comes back: what an earlier one began, nobody is at any more. */
