@@ -87,6 +87,8 @@ export interface DumpedSecret {
 export interface Envelopes {
   /** The random id that every binding in this database carries. */
   readonly store: string
+  /** How it is best gone through: how many steps of a process at a time, and rows in each. Left out: one at a time, of 100 rows. */
+  readonly suits?: { readonly lanes: number; readonly rows: number }
   keks(): Promise<readonly KekUse[]>
   /** Forbids new envelopes under a KEK, by the database itself. `conflict` while an envelope needs it (`detail.needs`). Twice is once. */
   retire(kekId: string): Promise<void>
