@@ -2,7 +2,9 @@
 export interface Block {
   /** The first word after the fence: `ts`, `sh`, `diff`. */
   readonly language: string
-  /** What `file=` after it names. */
+  /** The word after it, where that is no setting: `run` of `sh run`. */
+  readonly role?: string | undefined
+  /** What `file=` among them names. */
   readonly file: string | undefined
   /** The lines between the fences, each with its line feed. */
   readonly text: string
@@ -17,7 +19,7 @@ export function blocksOf(markdown: string, name: string): readonly Block[] {
   for (const match of markdown.matchAll(fenced)) {
     const { language = '', rest = '', text = '' } = match.groups ?? {}
     const line = markdown.slice(0, match.index).split('\n').length
-    found.push({ language, file: /\bfile=(\S+)/.exec(rest)?.[1], text, at: `${name}:${line}` })
+    found.push({ language, role: /^ ([a-z]+)(?: |$)/.exec(rest)?.[1], file: /\bfile=(\S+)/.exec(rest)?.[1], text, at: `${name}:${line}` })
   }
   return found
 }
