@@ -72,14 +72,42 @@ test.each(['prefer', 'allow', 'verify', ''])('a mode that promises nothing is re
   })
 })
 
-test.each(['mysql://u:hidden-9c@h/d', 'hidden-9c', 'http://h/d', 'postgres://u:hidden-9c@h:70000/d'])(
-  'what is no PostgreSQL URL is refused without being repeated',
-  url => {
-    const error = refusal(url)
-    expect(error.code).toBe('invalid_argument')
-    expect(error.message + error.hint).not.toContain('hidden-9c')
-  },
-)
+test('several hosts are read as libpq reads them', () => {
+  const hosts = (url: string) => postgresAddress(url, 'broker.ledger').hosts.map(({ host, port }) => `${host} ${port}`)
+  expect(hosts('postgres://u:p@a.example:5433,b.example/d')).toEqual(['a.example 5433', 'b.example 5432'])
+  expect(hosts('postgres://a.example,b.example/d?target_session_attrs=read-write&port=6000')).toEqual(['a.example 6000', 'b.example 6000'])
+  expect(hosts('postgres://[::1]:5433,127.0.0.1/d')).toEqual(['::1 5433', '127.0.0.1 5432'])
+  expect(hosts('postgres:///d?host=a,/run/postgresql,::1&port=1,2,3')).toEqual(['a 1', '/run/postgresql 2', '::1 3'])
+  expect(hosts('postgres://%2Frun%2Fpostgresql/d')).toEqual(['/run/postgresql 5432'])
+  expect(postgresAddress('postgres://localhost,b.example/d', 'broker.ledger').ssl).toEqual({ rejectUnauthorized: true })
+  expect(postgresAddress('postgres://localhost,127.0.0.1/d', 'broker.ledger').ssl).toBe(false)
+})
+
+test.each(['any', 'read-only', 'standby', 'prefer-standby', ''])('a wish for %j is refused: nothing can be kept on a standby', wanted => {
+  expect(refusal(`postgres://u:hidden-9c@h.example/d?target_session_attrs=${wanted}`)).toMatchObject({
+    code: 'invalid_argument',
+    hint: 'write read-write (the default) or primary',
+  })
+})
+
+test('authorities that are given as text are those of the connection unless the URL names others', () => {
+  expect(postgresAddress('postgres://h.example/d', 'database', 'a text').ssl).toEqual({ ca: 'a text', rejectUnauthorized: true })
+  expect(postgresAddress('postgres://h.example/d?sslrootcert=system', 'database', 'a text').ssl).toEqual({ rejectUnauthorized: true })
+})
+
+test.each([
+  'mysql://u:hidden-9c@h/d',
+  'hidden-9c',
+  'http://h/d',
+  'postgres://u:hidden-9c@h:70000/d',
+  'postgres://u:hidden-9c%@h/d',
+  'postgres://u:hidden-9c@a,b:x/d',
+  'postgres:///hidden-9c?host=a,b&port=1,2,3',
+])('what is no PostgreSQL URL is refused without being repeated', url => {
+  const error = refusal(url)
+  expect(error.code).toBe('invalid_argument')
+  expect(error.message + error.hint).not.toContain('hidden-9c')
+})
 
 test('a root certificate that is not there is refused by its name', () => {
   const error = refusal(`postgres://u:hidden-9c@h.example/d?sslrootcert=${join(folder, 'absent.pem')}`)

@@ -25,7 +25,7 @@ const causes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 export function postgresError(error: unknown, step: 'connect' | 'statement' | 'commit', what: string): BrokerError {
   if (error instanceof BrokerError) return error
   const state = sqlState(error)
-  if (step === 'commit' && isCut(state)) {
+  if (step === 'commit' && isCutBy(state)) {
     return new BrokerError('outcome_unknown', `${what}: the connection broke while a change was being committed`, { cause: error })
   }
   if (state === undefined) {
@@ -42,8 +42,13 @@ export function isContended(error: unknown): boolean {
   return state === '40P01' || state === '40001'
 }
 
+/** Whether the connection broke, as far as a raw error tells: none of the server's, or that it goes away. */
+export function isCut(error: unknown): boolean {
+  return isCutBy(sqlState(error))
+}
+
 // a server that is shut down answers with a code and cuts all the same
-const isCut = (state: string | undefined): boolean => state === undefined || state.startsWith('57P') || state.startsWith('08')
+const isCutBy = (state: string | undefined): boolean => state === undefined || state.startsWith('57P') || state.startsWith('08')
 
 function sqlState(error: unknown): string | undefined {
   const code = textOf(error, 'code')

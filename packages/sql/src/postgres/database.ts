@@ -2,12 +2,16 @@ import { BrokerError } from '@keyturn/core'
 import pg from 'pg'
 import { integer } from '../row.ts'
 import type { Dialect, Row, Sql, SqlValue, Transaction } from '../sql.ts'
-import { isContended, postgresError } from './classify.ts'
+import type { PostgresAddress } from './address.ts'
+import { isContended, isCut, postgresError } from './classify.ts'
 import { beginning, databaseClock, postgresDialect, tryTidy } from './dialect.ts'
+import { Servers } from './servers.ts'
 
 const attemptsMax = 5
 /** Longer than the server gives a statement: this end is only for a server that does not answer at all. */
 const queryMs = 15_000
+const promptMs = 1_000
+const eraseMs = 60 * 60_000
 const int8 = 20
 
 /** 64-bit numbers as numbers: the ledger keeps milliseconds and counts, both far below 2^53. */
@@ -30,11 +34,14 @@ export interface PostgresOptions {
 export class PostgresDatabase implements Sql {
   readonly dialect: Dialect
   readonly #pool: pg.Pool
+  readonly #servers: Servers
   readonly #begin: string
   readonly #what: string
 
-  constructor(config: pg.PoolConfig, { schema, what, clock = databaseClock }: PostgresOptions) {
-    this.#pool = new pg.Pool({ max: 8, connectionTimeoutMillis: 5_000, keepAlive: true, query_timeout: queryMs, ...config, types })
+  constructor({ hosts, ...config }: PostgresAddress, { schema, what, clock = databaseClock }: PostgresOptions) {
+    this.#servers = new Servers(hosts)
+    const bounds = { max: 8, connectionTimeoutMillis: 5_000, query_timeout: queryMs }
+    this.#pool = new pg.Pool({ ...bounds, keepAlive: true, ...config, types, ...this.#servers.ofPool })
     this.dialect = postgresDialect(schema)
     this.#what = what
     this.#begin = beginning(schema, clock)
@@ -43,8 +50,36 @@ export class PostgresDatabase implements Sql {
   }
 
   async rows(sql: string, parameters: readonly SqlValue[] = []): Promise<readonly Row[]> {
+    const began = performance.now()
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await this.#connect()
+      let broken: Error | undefined
+      try {
+        return (await client.query(sql, [...parameters])).rows
+      } catch (error) {
+        const named = postgresError(error, 'statement', this.#what)
+        if (isFault(named)) broken = named
+        // a connection that died while it was idle says so at once; what only reads may be asked of the next one
+        if (attempt === 2 || !isCut(error) || performance.now() - began > promptMs) throw named
+      } finally {
+        client.release(broken)
+      }
+    }
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
     try {
-      return (await this.#pool.query(sql, [...parameters])).rows
+      return await this.#servers.first(() => this.#pool.connect())
+    } catch (error) {
+      throw postgresError(error, 'connect', this.#what)
+    }
+  }
+
+  async erase(tables: readonly string[]): Promise<void> {
+    const text = `vacuum ${tables.map(name => `${this.dialect.schema}${name}`).join(', ')}`
+    try {
+      // it takes as long as the tables are large; the driver has the setting, its types do not
+      await this.#pool.query({ text, query_timeout: eraseMs } as pg.QueryConfig)
     } catch (error) {
       throw postgresError(error, 'statement', this.#what)
     }
@@ -61,9 +96,7 @@ export class PostgresDatabase implements Sql {
   }
 
   async #once<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect().catch(cause => {
-      throw postgresError(cause, 'connect', this.#what)
-    })
+    const client = await this.#connect()
     let broken: Error | undefined
     // a connection that dies between two statements says so by an event
     const note = (error: Error) => {

@@ -47,5 +47,10 @@ export const lockMigrations = `select pg_advisory_xact_lock(${migrationLock})`
 /** Only against contention: whoever does not get it leaves the work to whoever has it. */
 export const tryTidy = `select case when pg_try_advisory_xact_lock(${tidyLock}) then 1 else 0 end as mine`
 
+/** Whether this role may bring the schema of this name up to date. */
+export const mayMigrate = `select case when case when exists (select 1 from pg_namespace where nspname = $1)
+    then (select pg_has_role(nspowner, 'usage') from pg_namespace where nspname = $1)
+    else has_database_privilege(current_database(), 'create') end then 1 else 0 end as may`
+
 /** The settings under which an acknowledged commit may be lost, when off. */
 export const durability = "select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')"

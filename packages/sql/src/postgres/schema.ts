@@ -1,8 +1,8 @@
 import { BrokerError } from '@keyturn/core'
 import { appliedIn, type Migration, migrate, mustNotBeNewer } from '../migration.ts'
-import { text } from '../row.ts'
+import { integer, text } from '../row.ts'
 import type { Sql, Transaction } from '../sql.ts'
-import { databaseClock, durability, lockMigrations } from './dialect.ts'
+import { databaseClock, durability, lockMigrations, mayMigrate } from './dialect.ts'
 
 export { databaseClock }
 
@@ -22,13 +22,29 @@ export async function openSchema(
   const { schema, what, steps, first } = options
   return database.transaction(async tx => {
     const [known] = await tx.rows('select to_regclass($1)::text as name', [`${schema}.migrations`])
-    if (known?.name !== null && (await appliedIn(tx)) === steps.length) return steps.length
-    await tx.rows(lockMigrations)
-    await tx.change(`create schema if not exists ${schema}`)
-    const applied = await migrate(tx, steps, what)
-    if (applied === 0) await first?.(tx)
+    const applied = known?.name === null ? 0 : await appliedIn(tx)
+    if (applied === steps.length) return applied
     mustNotBeNewer(applied, steps, what)
-    return applied
+    await mustMayMigrate(tx, { schema, what, missing: steps.length - applied })
+    await tx.rows(lockMigrations)
+    // who may not make schemas may own one that was made for it
+    const [there] = await tx.rows('select to_regnamespace($1)::text as name', [schema])
+    if (there?.name === null) await tx.change(`create schema ${schema}`)
+    const before = await migrate(tx, steps, what)
+    if (before === 0) await first?.(tx)
+    return before
+  })
+}
+
+/** Whoever keeps the tables owns them; whoever begins may make a schema, or has one that was made for it. */
+async function mustMayMigrate(
+  tx: Transaction,
+  { schema, what, missing }: { schema: string; what: string; missing: number },
+): Promise<void> {
+  const [row] = await tx.rows(mayMigrate, [schema])
+  if (row !== undefined && integer(row, 'may') === 1) return
+  throw new BrokerError('precondition_failed', `${what}: the schema ${schema} lacks ${missing} steps, and this role may not make them`, {
+    hint: 'run keyturn migrate once with the URL of the role that owns the schema, and give this role its rights again',
   })
 }
 
