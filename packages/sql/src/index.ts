@@ -12,4 +12,7 @@ export {
   time,
   timeOrNull,
 } from './row.ts'
+export { SqlEnvelopes } from './sealed/envelopes.ts'
+export { sealedSchema } from './sealed/schema.ts'
+export { type SealedTable, sealedColumnNames } from './sealed/table.ts'
 export type { Dialect, Row, Sql, SqlValue, Transaction } from './sql.ts'

@@ -47,5 +47,12 @@ export interface Sql {
   rows(sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]>
   /** Runs and commits, or rolls back when `run` throws. May run it again after a deadlock, so it must have no effect but through the transaction. */
   transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T>
+  /**
+   * Outside a transaction: what was overwritten or deleted in these tables can be read by no statement any more. In SQLite that empties the log (the file
+   * itself was overwritten with zeros where it is opened with `secure_delete`); in PostgreSQL it is a `vacuum`, where the role owns the tables and no
+   * other transaction may still look at them. Remnants in free space of its files go when they are written over, or with a `vacuum full`; archives of its
+   * log, standbys and base backups are not reached.
+   */
+  erase(tables: readonly string[]): Promise<void>
   close(): Promise<void>
 }

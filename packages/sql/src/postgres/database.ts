@@ -76,12 +76,17 @@ export class PostgresDatabase implements Sql {
   }
 
   async erase(tables: readonly string[]): Promise<void> {
-    const text = `vacuum ${tables.map(name => `${this.dialect.schema}${name}`).join(', ')}`
+    const client = await this.#connect()
+    let broken: Error | undefined
     try {
+      const text = `vacuum ${tables.map(name => `${this.dialect.schema}${name}`).join(', ')}`
       // it takes as long as the tables are large; the driver has the setting, its types do not
-      await this.#pool.query({ text, query_timeout: eraseMs } as pg.QueryConfig)
+      await client.query({ text, query_timeout: eraseMs } as pg.QueryConfig)
     } catch (error) {
-      throw postgresError(error, 'statement', this.#what)
+      broken = postgresError(error, 'statement', this.#what)
+      throw broken
+    } finally {
+      client.release(broken)
     }
   }
 

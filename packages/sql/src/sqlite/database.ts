@@ -84,6 +84,13 @@ export class SqliteDatabase implements Sql {
     })
   }
 
+  erase(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#mustBeOpen()
+      this.#exec('pragma wal_checkpoint(truncate)', 'statement')
+    })
+  }
+
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
     const result = this.#last.then(act)
     this.#last = result.catch(() => undefined)
