@@ -1,4 +1,8 @@
+import { backupChecks } from './contract/backups.ts'
+import { campaignChecks } from './contract/campaigns.ts'
 import { changeChecks } from './contract/changes.ts'
+import { instanceChecks } from './contract/instances.ts'
+import { kekChecks } from './contract/keks.ts'
 import { registerChecks } from './contract/registers.ts'
 import { rotationChecks } from './contract/rotations.ts'
 import { secretChecks } from './contract/secrets.ts'
@@ -14,4 +18,8 @@ export const ledgerContract: readonly LedgerCheck[] = [
   ...wishChecks,
   ...secretChecks,
   ...registerChecks,
+  ...kekChecks,
+  ...instanceChecks,
+  ...campaignChecks,
+  ...backupChecks,
 ]

@@ -66,12 +66,14 @@ export class MemoryKeks implements Keks {
   #mustBeFree(id: string): void {
     const { versions, writes, sealed } = this.#state
     const rows = [...versions.values()].flatMap(byNumber => [...byNumber.values()]).filter(row => row.sealed?.kekId === id)
-    const needs = {
+    const counts = {
       pending: rows.filter(row => row.sealedAs === 'pending').length,
-      previous: rows.filter(row => row.sealedAs === 'previous').length,
-      writes: [...writes.values()].filter(({ intent }) => intent.next.kekId === id).length,
+      journal:
+        rows.filter(row => row.sealedAs === 'previous').length +
+        [...writes.values()].filter(({ intent }) => intent.next.kekId === id).length,
       records: [...sealed.values()].filter(({ kekId }) => kekId === id).length,
     }
-    if (Object.values(needs).some(count => count > 0)) throw kekNeeded(id, needs)
+    const needs = Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
+    if (Object.keys(needs).length > 0) throw kekNeeded(id, needs)
   }
 }

@@ -68,7 +68,7 @@ function entered(kek: KekRecord, state: KekState, at: Date): KekRecord {
 /** Whether new wraps may be made under it. Before its turn it closes the one record that its promotion closes; after, what a broker that has not heard closes. */
 export function mustClose({ id, state }: KekRecord): void {
   if (state === 'pre-active' || state === 'active' || state === 'deactivated') return
-  throw new BrokerError('conflict', `the KEK ${id} is ${state}: nothing is closed with it any more`, { detail: { kek: id, state } })
+  throw new BrokerError('conflict', `the KEK ${id} is ${state}: nothing is closed with it any more`, { detail: { kekId: id, state } })
 }
 
 /** The record of an id; `not_found` when it was never met. */
@@ -88,38 +88,37 @@ export function byStart(a: Instance, b: Instance): number {
   return a.startedAt.getTime() - b.startedAt.getTime() || (a.id < b.id ? -1 : 1)
 }
 
-export const noKek = (id: string): BrokerError => new BrokerError('not_found', `no KEK ${id} in the ledger`, { detail: { kek: id } })
+export const noKek = (id: string): BrokerError => new BrokerError('not_found', `no KEK ${id} in the ledger`, { detail: { kekId: id } })
 
-/** Rows that only it opens. */
 export function kekNeeded(id: string, needs: Readonly<Record<string, number>>): BrokerError {
-  const rows = Object.values(needs).reduce((sum, count) => sum + count, 0)
-  return new BrokerError('conflict', `the KEK ${id} is needed: ${rows} sealed values of the ledger open with nothing else`, {
-    hint: 're-wrap everything under the current KEK first: keyturn kek rewrap --wait',
-    detail: { kek: id, needs },
+  const envelopes = Object.values(needs).reduce((sum, count) => sum + count, 0)
+  return new BrokerError('conflict', `the KEK ${id} is needed by ${envelopes} envelopes`, {
+    hint: 'change them to another KEK first: keyturn kek rewrap',
+    detail: { kekId: id, needs },
   })
 }
 
 function noMove({ id, state }: KekRecord, to: KekState): BrokerError {
-  return new BrokerError('conflict', `the KEK ${id} is ${state}: it cannot become ${to}`, { detail: { kek: id, state } })
+  return new BrokerError('conflict', `the KEK ${id} is ${state}: it cannot become ${to}`, { detail: { kekId: id, state } })
 }
 
 function otherMaterial(id: string): BrokerError {
   return new BrokerError('precondition_failed', `the KEK ${id} is not the key that this deployment knows by that id`, {
     hint: 'put the former key back under this id, and give the new one an id of its own: an id never changes its key',
-    detail: { kek: id },
+    detail: { kekId: id },
   })
 }
 
 function sameMaterial(id: string, twin: KekRecord): BrokerError {
   return new BrokerError('precondition_failed', `the KEK ${id} is the same key as ${twin.id}, which is ${twin.state}`, {
     hint: 'make a new random key for every id',
-    detail: { kek: id, twin: twin.id, state: twin.state },
+    detail: { kekId: id, twin: twin.id, state: twin.state },
   })
 }
 
 function destroyed(id: string): BrokerError {
   return new BrokerError('precondition_failed', `the KEK ${id} was destroyed: it is never used again`, {
     hint: 'take it away from where the keys are loaded',
-    detail: { kek: id, state: 'destroyed' },
+    detail: { kekId: id, state: 'destroyed' },
   })
 }

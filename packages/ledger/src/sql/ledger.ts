@@ -1,8 +1,13 @@
 import { BrokerError, type Random } from '@keyturn/core'
-import { integer, type Sql, type Transaction, text, timeOrNull } from '@keyturn/sql'
+import { integer, type Sql, SqlEnvelopes, type Transaction, text, timeOrNull } from '@keyturn/sql'
 import type { Ledger } from '../ledger.ts'
+import { SqlBackups } from './backups.ts'
+import { SqlCampaigns } from './campaigns.ts'
+import { sealedTables } from './envelopes.ts'
 import { SqlIdempotencyKeys } from './idempotency.ts'
+import { SqlInstances } from './instances.ts'
 import { SqlJournal } from './journal.ts'
+import { SqlKeks } from './keks.ts'
 import { SqlOperations } from './operations.ts'
 import { SqlOutbox } from './outbox.ts'
 import { SqlSealedRecords } from './sealed-records.ts'
@@ -19,6 +24,11 @@ export class SqlLedger implements Ledger {
   readonly idempotency: SqlIdempotencyKeys
   readonly outbox: SqlOutbox
   readonly sealed: SqlSealedRecords
+  readonly envelopes: SqlEnvelopes
+  readonly keks: SqlKeks
+  readonly instances: SqlInstances
+  readonly campaigns: SqlCampaigns
+  readonly backups: SqlBackups
   readonly #sql: Sql
 
   private constructor(sql: Sql, random: Random, id: string, incarnation: number) {
@@ -31,6 +41,11 @@ export class SqlLedger implements Ledger {
     this.idempotency = new SqlIdempotencyKeys(sql, incarnation)
     this.outbox = new SqlOutbox(sql)
     this.sealed = new SqlSealedRecords(sql)
+    this.envelopes = new SqlEnvelopes(sql, { store: id, tables: sealedTables })
+    this.keks = new SqlKeks(sql)
+    this.instances = new SqlInstances(sql)
+    this.campaigns = new SqlCampaigns(sql, random)
+    this.backups = new SqlBackups(sql)
   }
 
   /** Gives a ledger that was just made the id that it keeps. */
