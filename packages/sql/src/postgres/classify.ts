@@ -15,6 +15,8 @@ const causes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   '53': ['unavailable', 'the server lacks resources (disk, memory, connections)'],
   '57': ['unavailable', 'the server is shutting down or starting'],
   '58': ['unavailable', 'the server reports a disk error'],
+  // of the triggers that sealed tables have
+  KT001: ['precondition_failed', 'the KEK is retired, or unknown here'],
   XX: ['corrupt', 'the server reports damaged data'],
 }
 

@@ -42,21 +42,23 @@ export function countInPostgres({ schema }: Dialect, table: SealedTable): readon
     `create trigger ${name}_count_${event} after ${event} on ${schema}${name} referencing ${transition}
      for each statement execute function ${schema}${name}_count_${event}()`,
   ]
-  const admit = admission(schema, table)
+  const named = (from: 'new_rows' | 'old_rows') => `select r.${columns.kekId} from ${from} r where r.${columns.kekId} is not null`
+  const admit = (source: string) => admission(schema, table, source)
   return [
-    ...trigger('insert', admit + count(rows('new_rows', '')), 'new table as new_rows'),
+    ...trigger('insert', admit(named('new_rows')) + count(rows('new_rows', '')), 'new table as new_rows'),
     ...trigger(
       'update',
-      admit + count(`${rows('old_rows', '-')} union all ${rows('new_rows', '')}`),
+      // rows that stay under their KEK need no leave: while there are any it is not retired
+      admit(`${named('new_rows')} except ${named('old_rows')}`) + count(`${rows('old_rows', '-')} union all ${rows('new_rows', '')}`),
       'old table as old_rows new table as new_rows',
     ),
     ...trigger('delete', count(rows('old_rows', '-')), 'old table as old_rows'),
   ]
 }
 
-function admission(schema: string, { columns: { kekId }, unknownKeks }: SealedTable): string {
+function admission(schema: string, { unknownKeks }: SealedTable, source: string): string {
   const note = `insert into ${schema}keks (id) select kek where not exists (select 1 from ${schema}keks where id = kek) on conflict (id) do nothing;`
-  return `for kek in select distinct r.${kekId} from new_rows r where r.${kekId} is not null order by 1 loop
+  return `for kek in select distinct * from (${source}) s order by 1 loop
       perform pg_advisory_xact_lock_shared(${kekLock('kek', schema)});
       ${unknownKeks === 'noted' ? note : ''}
       if not exists (select 1 from ${schema}keks where id = kek and retired_at is null) then
