@@ -1,0 +1,188 @@
+import { existsSync } from 'node:fs'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { BrokerError, type Clock } from '@keyturn/core'
+import type { BackupRecord, Ledger } from '@keyturn/ledger'
+import { makePrivateFolder, mustBePrivate } from '../private-file.ts'
+import { syncFolder } from './bundle-file.ts'
+import type { SealParts } from './bundle-seal.ts'
+import { writeBundle } from './bundle-writer.ts'
+import { adopted } from './leftovers.ts'
+import { type Renewed, type RenewWish, renewBundle } from './renewal.ts'
+import type { BackupSource } from './source.ts'
+
+/** What keeps the bundles of a broker. */
+export interface BundlesParts extends SealParts {
+  readonly ledger: Pick<Ledger, 'id' | 'backups' | 'secrets' | 'now'>
+  readonly clock: Clock
+  readonly folder: string
+  readonly keepMs: number
+  /** Opens every database whose versions go into a bundle. */
+  readonly sources: () => Promise<readonly BackupSource[]>
+}
+
+/** A bundle as it is listed. */
+export interface ListedBackup extends BackupRecord {
+  /** Whether its file is there; null: it is on another machine. */
+  readonly isThere: boolean | null
+}
+
+/** What became of the retained bundles of this machine. Versions are counted, not files. */
+export interface RenewedBundles extends Renewed {
+  readonly bundles: number
+  /** Why bundles, or versions in them, stayed as they were; names of bundles and KEKs. */
+  readonly notes: readonly string[]
+}
+
+/** The bundles on this machine: they are made, listed, renewed when a KEK is replaced, and removed when their time is over. */
+export class Bundles {
+  readonly #parts: BundlesParts
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: BundlesParts) {
+    this.#parts = parts
+  }
+
+  get folder(): string {
+    return this.#parts.folder
+  }
+
+  /**
+   * Writes a bundle of every version in every sealed store, and registers it: it is durable when this resolves. `keepMs` null: until somebody removes
+   * it. One at a time. Errors: `unavailable` (a store, the disk, a KEK), `precondition_failed` (the folder is open to others); then nothing is left.
+   */
+  create(wish: { readonly reason: string; readonly keepMs?: number | null }): Promise<BackupRecord> {
+    return this.#inTurn(() => this.#create(wish))
+  }
+
+  /** Every bundle that is registered, oldest first. */
+  async list(): Promise<readonly ListedBackup[]> {
+    const all = await this.#parts.ledger.backups.all()
+    return all.map(backup => ({ ...backup, isThere: isThere(backup) }))
+  }
+
+  /**
+   * Renews the wraps of every retained bundle of this machine to a KEK, or re-encrypts what is in them. What another broker does at the same time is
+   * done once. Call it again after a death: what is done is seen by looking.
+   */
+  renew(wish: RenewWish): Promise<RenewedBundles> {
+    return this.#inTurn(async () => {
+      const sum = { bundles: 0, done: 0, failed: 0, notes: [] as string[] }
+      for (const backup of await this.#parts.ledger.backups.all()) {
+        if (isThere(backup) === null) continue
+        wish.signal.throwIfAborted()
+        const { done, failed, note } = await this.#renewOne(backup, wish)
+        sum.bundles += 1
+        sum.done += done
+        sum.failed += failed
+        if (note !== null) sum.notes.push(note)
+      }
+      return sum
+    })
+  }
+
+  /**
+   * Tidies at start: what a death left half written goes away, and a bundle that was whole and not yet registered is registered. A file of anybody
+   * else is left as it is.
+   */
+  settle(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!existsSync(this.#parts.folder)) return
+      const known = new Set((await this.#parts.ledger.backups.all()).map(({ file }) => file))
+      for (const name of await readdir(this.#parts.folder)) await adopted(this.#parts, name, known)
+    })
+  }
+
+  /** Removes bundles whose time is over, never the newest one. Answers how many. */
+  removeExpired(): Promise<number> {
+    return this.#inTurn(async () => {
+      const { ledger } = this.#parts
+      const now = (await ledger.now()).getTime()
+      const all = await ledger.backups.all()
+      const newest = all.findLast(backup => isThere(backup) !== false)
+      let removed = 0
+      for (const backup of all) {
+        if (backup === newest || backup.keepUntil === null || backup.keepUntil.getTime() > now) continue
+        // whoever has the file removes it; a machine that is gone for long does not come back for it
+        if (isThere(backup) === null && now - backup.keepUntil.getTime() < strangersKeptMs) continue
+        await this.#remove(backup)
+        removed += 1
+      }
+      return removed
+    })
+  }
+
+  async #create({
+    reason,
+    keepMs = this.#parts.keepMs,
+  }: {
+    readonly reason: string
+    readonly keepMs?: number | null
+  }): Promise<BackupRecord> {
+    const { ledger, folder } = this.#parts
+    makePrivateFolder(folder)
+    mustBePrivate(folder)
+    const sources = await this.#parts.sources()
+    const written = await writeBundle(this.#parts, sources, reason)
+    const keepUntil = keepMs === null ? null : new Date((await ledger.now()).getTime() + keepMs)
+    return ledger.backups.add({ ...written, host: hostname(), reason, keepUntil })
+  }
+
+  async #renewOne(backup: BackupRecord, wish: RenewWish): Promise<Renewed & { readonly note: string | null }> {
+    if (isThere(backup) === false) return { done: 0, failed: stale(backup, wish), note: `${backup.id}: its file is gone: ${backup.file}` }
+    try {
+      return await renewBundle(this.#parts, backup, wish)
+    } catch (error) {
+      if (!(error instanceof BrokerError) || error.code === 'cancelled') throw error
+      return { done: 0, failed: stale(backup, wish), note: `${backup.id}: ${error.message}` }
+    }
+  }
+
+  /** First the file: a death in between leaves a row without a file, which the next round removes. */
+  async #remove({ id, file }: BackupRecord): Promise<void> {
+    if (existsSync(file)) {
+      await rm(file)
+      await syncFolder(join(file, '..'))
+    }
+    await this.#parts.ledger.backups.remove(id)
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(act)
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+}
+
+/** A day. */
+const strangersKeptMs = 24 * 3_600_000
+
+/** A container comes back under another name with the same disk: where the file is, is its machine. */
+function isThere({ file, host }: BackupRecord): boolean | null {
+  if (existsSync(file)) return true
+  return host === hostname() ? false : null
+}
+
+/** What in it is not under the target. */
+function stale({ keks }: BackupRecord, { toKek }: RenewWish): number {
+  return Object.entries(keks).reduce((sum, [id, opens]) => (id === toKek ? sum : sum + opens), 0)
+}
+
+/** The age of the newest bundle in a folder, by its file, for whoever has no ledger at hand; null: there is none. */
+export async function newestBundle(folder: string): Promise<{ readonly file: string; readonly at: Date } | null> {
+  if (!existsSync(folder)) return null
+  let newest: { readonly file: string; readonly at: Date } | null = null
+  for (const name of await readdir(folder)) {
+    if (!isBundleName(name)) continue
+    const file = join(folder, name)
+    const { mtime } = await stat(file)
+    if (newest === null || mtime > newest.at) newest = { file, at: mtime }
+  }
+  return newest
+}
+
+/** Whether a file is called as bundles are. */
+export function isBundleName(name: string): boolean {
+  return /^bak_[0-9A-HJKMNP-TV-Z]{26}\.jsonl$/.test(name)
+}
