@@ -5,6 +5,11 @@ type ItemProgress = 'running' | 'waiting' | 'done' | 'failed' | 'aborted' | 'nee
 
 const delivered: ReadonlySet<Rotation['state']> = new Set(['published', 'grace', 'revoking', 'revoked', 'proven', 'done'])
 
+/** Whether it goes through everything that is stored, and not through secrets by name. */
+export function isCampaign({ kind }: Pick<Operation, 'kind'>): boolean {
+  return kind === 'rewrap' || kind === 'reencrypt' || kind === 'scrub'
+}
+
 /** How far one item of an operation is. It is done when promoted and published: the grace goes on after that. */
 export function itemProgress(kind: Operation['kind'], item: OperationItem): ItemProgress {
   const { rotation } = item

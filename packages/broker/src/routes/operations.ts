@@ -1,13 +1,12 @@
 import { reasoned, referenceInTarget } from '@keyturn/api'
 import { BrokerError, isOver, type OperationId, type Wish } from '@keyturn/core'
 import type { Operation } from '@keyturn/ledger'
-import type { Principal } from '@keyturn/policy'
-import { denied, factsOf, mayOn, mustExist } from '../access.ts'
+import { denied, factsOf, grantBroker, mayOn, mustExist } from '../access.ts'
 import { jsonBody } from '../body.ts'
 import type { Broker } from '../broker.ts'
-import { exchange, type HttpContext, json, named } from '../exchange.ts'
+import { type Exchange, exchange, type HttpContext, json, named } from '../exchange.ts'
 import { once } from '../idempotency.ts'
-import { operationView } from '../operations/progress.ts'
+import { isCampaign, operationView } from '../operations/progress.ts'
 import { accepted, grantReference } from './rotate.ts'
 import { mustBeRecordable } from './write-secret.ts'
 
@@ -15,11 +14,12 @@ const operationPrefix = '/admin/v1/secrets/rotation-status/'
 const rollbackPrefix = '/admin/v1/secrets/rollback/'
 const opsPrefix = '/admin/v1/ops/'
 
-/** `GET /admin/v1/secrets/rotation-status/{op_id}`: for who may rotate one of its names. */
+/** `GET /admin/v1/secrets/rotation-status/{op_id}`: for who may rotate one of its names; of a campaign, for administrators. */
 export function getOperation(broker: Broker, context: HttpContext): Promise<Response> {
   return exchange(broker, context, 'rotate', async asked => {
-    const operation = await find(broker, asked.session.principal, lastSegment(asked.target, operationPrefix), 'one')
-    return json(operationView(operation), asked)
+    const operation = await find(broker, asked, lastSegment(asked.target, operationPrefix), 'one')
+    const view = isCampaign(operation) ? await broker.campaigns.view(operation.id) : operationView(operation)
+    return json(view, asked)
   })
 }
 
@@ -62,10 +62,17 @@ export const retryOperation = (broker: Broker, context: HttpContext): Promise<Re
 function wishAll(broker: Broker, context: HttpContext, word: string, wish: Wish | null): Promise<Response> {
   return exchange(broker, context, 'rotate', async asked => {
     const id = lastSegment(asked.target, opsPrefix).slice(0, -word.length - 1)
-    const operation = await find(broker, asked.session.principal, id, 'all')
-    const { bytes } = await jsonBody(context, reasoned, true)
+    const operation = await find(broker, asked, id, 'all')
+    const { bytes, content } = await jsonBody(context, reasoned, true)
     mustBeRecordable(broker)
     return once(broker, context, asked, bytes, async () => {
+      if (isCampaign(operation)) {
+        const { id: who } = asked.session.principal
+        if (wish === 'abort')
+          await broker.campaigns.abort(operation.id, `aborted by ${who}${content.reason === '' ? '' : `: ${content.reason}`}`)
+        else await broker.campaigns.retry(operation.id)
+        return accepted(operation.id)
+      }
       const open = operation.items.flatMap(({ rotation }) => (rotation === null || isOver(rotation.state) ? [] : [rotation]))
       if (open.length === 0)
         throw new BrokerError('conflict', 'nothing in this operation is open any more', { detail: { op: operation.id } })
@@ -78,12 +85,21 @@ function wishAll(broker: Broker, context: HttpContext, word: string, wish: Wish 
   })
 }
 
-/** The operation, if the caller may `rotate` one of its names, or all of them. One that is not there is refused like one that is not the caller's. */
-async function find(broker: Broker, principal: Principal, id: string, names: 'one' | 'all'): Promise<Operation> {
+/**
+ * The operation, if the caller may `rotate` one of its names, or all of them; a campaign, which is about all that is stored, if the caller may `admin`.
+ * One that is not there is refused like one that is not the caller's.
+ */
+async function find(broker: Broker, asked: Exchange, id: string, names: 'one' | 'all'): Promise<Operation> {
+  const { principal } = asked.session
   const operation = await broker.ledger.operations.byId(id as OperationId) // any text may be asked for
   if (operation === null) {
     if (!broker.policy.mayAny(principal, 'rotate')) throw denied('rotate')
     throw new BrokerError('not_found', 'no operation has this id', { hint: 'keyturn status shows those that run' })
+  }
+  if (isCampaign(operation)) {
+    asked.action = 'admin'
+    grantBroker(broker, principal, 'admin')
+    return operation
   }
   const rights: boolean[] = []
   for (const { name } of operation.items) {

@@ -1,0 +1,39 @@
+import { setImmediate as turn } from 'node:timers/promises'
+
+/** The longest piece of work of one turn of the event loop. */
+const pieceMs = 1
+/** A turn longer than this had others at work. */
+const busyMs = 1
+/** Turns left to others in a row, when they have that much to do. */
+const turnsMax = 8
+
+/**
+ * Long work in pieces between which everybody else gets on: after each piece the event loop turns, and turns again as long as others have much to do
+ * in it. However busy they are, the work goes on after some turns.
+ */
+export class Breather {
+  readonly #nowMs: () => number
+  readonly #turn: () => Promise<unknown>
+  #sinceMs: number
+
+  constructor(nowMs: () => number = () => performance.now(), turns: () => Promise<unknown> = turn) {
+    this.#nowMs = nowMs
+    this.#turn = turns
+    this.#sinceMs = nowMs()
+  }
+
+  /** Whether this piece was long enough: then `breathe`. */
+  get due(): boolean {
+    return this.#nowMs() - this.#sinceMs >= pieceMs
+  }
+
+  /** Gives way; a new piece begins when it resolves. */
+  async breathe(): Promise<void> {
+    for (let turns = 0; turns < turnsMax; turns += 1) {
+      const before = this.#nowMs()
+      await this.#turn()
+      if (this.#nowMs() - before < busyMs) break
+    }
+    this.#sinceMs = this.#nowMs()
+  }
+}

@@ -1,0 +1,315 @@
+import type { AuditEvent } from '@keyturn/audit'
+import { BrokerError, type Clock, type Envelopes, type OperationId, type Random } from '@keyturn/core'
+import type { Keyring } from '@keyturn/envelope'
+import type { Campaign, Ledger } from '@keyturn/ledger'
+import type { Logger } from 'pino'
+import { named } from '../exchange.ts'
+import type { SealedPart } from '../keys/sealed-parts.ts'
+import { CampaignRun } from './campaign-run.ts'
+import { Damage } from './damage.ts'
+import { type CampaignFigures, Counters } from './figures.ts'
+import type { Sealing } from './outcomes.ts'
+import { scrubEveryMs, scrubPace } from './scrub-pace.ts'
+import { hindrance, type Situation, targetOf } from './target.ts'
+import { campaignView, progressOf, sumOf } from './view.ts'
+
+const lookMs = 15_000
+/** While one runs: how soon an abort elsewhere, or a new current KEK, is noticed. */
+const lookRunningMs = 2_000
+/** For how long what a process lacks is taken for known. */
+const asideMs = 10_000
+
+/** What campaigns are run with. */
+export interface CampaignParts {
+  readonly ledger: Pick<Ledger, 'campaigns' | 'keks' | 'instances' | 'secrets' | 'now'>
+  readonly keyring: Pick<Keyring, 'currentId' | 'wanted' | 'has'>
+  /** Every database with sealed rows. */
+  readonly parts: readonly SealedPart[]
+  /** What opens and closes the rows of a database, by its id. */
+  readonly sealing: (store: string) => Sealing
+  readonly audit: { append(event: AuditEvent): Promise<void> }
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** Renews the wraps of the bundles on this machine; left out: there are none. Twice is once. */
+  readonly renewBundles?: (campaign: Campaign) => Promise<void>
+}
+
+/**
+ * The passes through every sealed value of the deployment: re-wraps, re-encryptions, and the daily scrub. What is to be done is in the ledger, how far it is
+ * in each database; here is only who steps. Several brokers share one campaign, and any of them may die at any time.
+ */
+export class Campaigns {
+  readonly #parts: CampaignParts
+  readonly #runs = new Map<OperationId, CampaignRun>()
+  readonly #stopping = new Set<Promise<void>>()
+  readonly #asides = new Map<string, { readonly untilMs: number; readonly aside: Promise<boolean> }>()
+  readonly #counters = new Counters()
+  readonly #damage: Damage
+  #loop: Promise<void> | null = null
+  #stopped = false
+  #woken = false
+  #rouse: () => void = () => undefined
+
+  constructor(parts: CampaignParts) {
+    this.#parts = parts
+    this.#damage = new Damage(parts)
+  }
+
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  /** Something may have begun, or may begin now: a KEK became current. */
+  wake(): void {
+    this.#woken = true
+    this.#rouse()
+  }
+
+  /** Ends what this process does between two steps; others, or its next life, go on. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.wake()
+    await this.#loop
+    for (const id of [...this.#runs.keys()]) this.#leave(id)
+    await Promise.all(this.#stopping)
+  }
+
+  /** Begins a campaign to the current KEK, or to the one that is about to be, or joins the one that is open. */
+  async begin(wish: { readonly kind: 'rewrap' | 'reencrypt'; readonly principal: string; readonly reason: string }): Promise<Campaign> {
+    const situation = await this.#situation()
+    const kekId = targetOf(situation)
+    const state = hindrance({ kekId }, situation) === null ? 'running' : 'waiting'
+    const campaign = await this.#parts.ledger.campaigns.open({ ...wish, kekId, state })
+    this.wake()
+    return campaign
+  }
+
+  /** Ends one for good; every broker stops within seconds. `conflict` when it is over, `not_found` when there is none. */
+  async abort(id: OperationId, why: string): Promise<void> {
+    await this.#mustBeOpen(id)
+    await this.#parts.ledger.campaigns.move(id, { state: 'aborted', note: why })
+    this.wake()
+  }
+
+  /** Goes on at once where it waits for the next try. Errors as of `abort`. */
+  async retry(id: OperationId): Promise<void> {
+    await this.#mustBeOpen(id)
+    this.#leave(id)
+    this.wake()
+  }
+
+  /** A campaign as `rotation-status` shows it; null when there is none. */
+  async view(id: OperationId): Promise<object | null> {
+    const campaign = await this.#parts.ledger.campaigns.byId(id)
+    return campaign === null ? null : campaignView(this.#parts, campaign)
+  }
+
+  /** The newest campaign of each kind, and what this process has done for campaigns since it began. */
+  async figures(): Promise<readonly CampaignFigures[]> {
+    const { ledger, parts, clock } = this.#parts
+    return this.#counters.figures(async kind => {
+      const campaign = await ledger.campaigns.last(kind)
+      return campaign === null ? null : { campaign, progress: sumOf(await progressOf(parts, campaign.id, clock, 0)) }
+    })
+  }
+
+  async #mustBeOpen(id: OperationId): Promise<void> {
+    const campaign = await this.#parts.ledger.campaigns.byId(id)
+    if (campaign === null) throw new BrokerError('not_found', 'no campaign has this id')
+    if (campaign.finishedAt === null) return
+    throw new BrokerError('conflict', `nothing in this operation is open any more: it is ${campaign.state}`, { detail: { op: id } })
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      this.#woken = false
+      await this.#look().catch((error: unknown) => {
+        this.#parts.log.warn({ code: named(error).code }, 'campaigns could not be looked at; they are looked at again')
+      })
+      await this.#sleep()
+    }
+  }
+
+  #sleep(): Promise<void> {
+    if (this.#woken || this.#stopped) return Promise.resolve()
+    const hurried = [...this.#runs.values()].some(run => run.kind !== 'scrub' || run.over)
+    return new Promise(resolve => {
+      const cancel = this.#parts.clock.after(hurried ? lookRunningMs : lookMs, resolve)
+      this.#rouse = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+
+  async #look(): Promise<void> {
+    await this.#try('scrub', () => this.#scrubIfDue())
+    const unfinished = await this.#parts.ledger.campaigns.unfinished()
+    const ids = new Set(unfinished.map(({ id }) => id))
+    for (const id of [...this.#runs.keys()].filter(id => !ids.has(id))) await this.#try(id, () => this.#ended(id))
+    const situation = await this.#situation()
+    for (const campaign of unfinished) {
+      if (this.#stopped) return
+      await this.#try(campaign.id, () => this.#attend(campaign, situation))
+    }
+  }
+
+  /** What fails of one campaign keeps nobody from the others, and is done again at the next look. */
+  async #try(what: string, act: () => Promise<void>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#parts.log.warn({ what, code: named(error).code }, 'a campaign could not be looked after; it is looked at again')
+    }
+  }
+
+  async #situation(): Promise<Situation> {
+    const { ledger, keyring } = this.#parts
+    const [records, live] = await Promise.all([ledger.keks.all(), ledger.instances.live()])
+    return { records, live, own: { currentId: keyring.currentId, wanted: keyring.wanted } }
+  }
+
+  /** Once a day, whichever broker looks first. */
+  async #scrubIfDue(): Promise<void> {
+    const { ledger } = this.#parts
+    const last = await ledger.campaigns.last('scrub')
+    if (last !== null && (last.finishedAt === null || (await ledger.now()).getTime() - last.startedAt.getTime() < scrubEveryMs)) return
+    const reason = 'every stored value, once a day'
+    await ledger.campaigns.open({ kind: 'scrub', kekId: null, principal: 'keyturn', reason, state: 'running' })
+    if (last !== null) await this.#forget(last)
+  }
+
+  /** What a former scrub left in the databases; where damage was found it stays, for whoever looks. */
+  async #forget({ id, state }: Campaign): Promise<void> {
+    if (state === 'failed') return
+    for (const part of this.#parts.parts) await this.#try(id, async () => (await part.open()).forget(id))
+  }
+
+  async #attend(campaign: Campaign, situation: Situation): Promise<void> {
+    const why = hindrance(campaign, situation)
+    if (why !== null && targetOf(situation) !== campaign.kekId) return this.#redirect(campaign, situation)
+    if (campaign.state === 'waiting' && why !== null) return this.#tell(campaign, why)
+    const run = this.#runs.get(campaign.id) ?? this.#join(campaign)
+    if (run.over) return this.#end(campaign)
+    if (campaign.state === 'running' && run.trouble === run.told) return
+    run.told = run.trouble
+    if (run.told !== null) this.#parts.log.warn({ op: campaign.id, kind: campaign.kind, why: run.told }, 'a campaign is held up')
+    await this.#tell({ ...campaign, state: 'running' }, run.told)
+  }
+
+  /** Brokers have troubles of their own: each tells of what it met and takes back what it told. */
+  async #tell({ id, state, note }: Campaign, now: string | null): Promise<void> {
+    if (state === 'running' || now !== note) await this.#parts.ledger.campaigns.move(id, { state, note: now })
+  }
+
+  /** Another KEK has become current, or is about to: what was wrapped for the former target would have to be wrapped again, so it goes on from the start. */
+  async #redirect(campaign: Campaign, situation: Situation): Promise<void> {
+    const { kind, principal, reason } = campaign
+    const kekId = targetOf(situation)
+    const state = hindrance({ kekId }, situation) === null ? 'running' : 'waiting'
+    const begun = await this.#parts.ledger.campaigns.open({ kind, principal, reason, kekId, state })
+    this.#parts.log.info({ op: campaign.id, goesOnAs: begun.id, kek: kekId }, 'a campaign leads to another KEK now')
+    this.wake()
+  }
+
+  #join(campaign: Campaign): CampaignRun {
+    const { id, kind, kekId, startedAt } = campaign
+    const { parts, clock, random, sealing, log } = this.#parts
+    log.info({ op: id, kind, kek: kekId }, 'joins a campaign')
+    const run = new CampaignRun({
+      campaign,
+      parts,
+      clock,
+      random,
+      sealing,
+      aside: envelopes => this.#aside(envelopes),
+      ...(kind === 'scrub' ? { pace: scrubPace(id, startedAt, clock) } : {}),
+      stepped: (part, rows, unopened) => {
+        this.#counters.count(kind, rows, unopened)
+        this.#damage.found(campaign, part, unopened)
+      },
+      changed: () => this.wake(),
+    })
+    this.#runs.set(id, run)
+    return run
+  }
+
+  #leave(id: OperationId): void {
+    const run = this.#runs.get(id)
+    this.#runs.delete(id)
+    if (run === undefined) return
+    const stopping: Promise<void> = run.stop().finally(() => this.#stopping.delete(stopping))
+    this.#stopping.add(stopping)
+  }
+
+  /** Somebody else ended it, or a person did. */
+  async #ended(id: OperationId): Promise<void> {
+    this.#leave(id)
+    this.#damage.forget(id)
+    const campaign = await this.#parts.ledger.campaigns.byId(id)
+    if (campaign !== null && campaign.state !== 'aborted') await this.#renewBundles(campaign)
+  }
+
+  async #end(campaign: Campaign): Promise<void> {
+    const { ledger, parts, clock, audit, log } = this.#parts
+    await this.#renewBundles(campaign)
+    const all = await progressOf(parts, campaign.id, clock, 0)
+    // what was asked last must have said that it is through
+    if (all.some(({ progress }) => progress?.over !== true)) return
+    const sum = sumOf(all)
+    const state = sum.failed > 0 ? 'failed' : 'done'
+    const note = sum.failed > 0 ? `${sum.failed} rows could not be opened, and are as they were` : await this.#leftOver(campaign)
+    await ledger.campaigns.move(campaign.id, { state, note })
+    log.info({ op: campaign.id, kind: campaign.kind, state, ...sum }, 'a campaign is over')
+    this.#leave(campaign.id)
+    this.#damage.forget(campaign.id)
+    await audit.append({
+      principal: 'keyturn',
+      action: `${campaign.kind}.${state}`,
+      secret: null,
+      version: null,
+      field: null,
+      outcome: state === 'done' ? 'allowed' : 'failed',
+      code: null,
+      requestId: campaign.id,
+      source: `done ${sum.done} skipped ${sum.skipped} failed ${sum.failed} of ${sum.total}`,
+    })
+  }
+
+  /** Rows that somebody closed under another KEK meanwhile; null: none. */
+  async #leftOver({ kekId }: Campaign): Promise<string | null> {
+    if (kekId === null) return null
+    let left = 0
+    for (const part of this.#parts.parts) {
+      for (const { id, needs } of await (await part.open()).keks()) {
+        if (id !== kekId) left += Object.values(needs).reduce((sum, rows) => sum + rows, 0)
+      }
+    }
+    return left === 0 ? null : `${left} rows were closed under another KEK meanwhile: the next campaign takes them`
+  }
+
+  async #renewBundles(campaign: Campaign): Promise<void> {
+    if (campaign.kind !== 'scrub') await this.#parts.renewBundles?.(campaign)
+  }
+
+  /** A KEK that rows need, that is not loaded here and is by another broker: that one goes on, and nothing is counted as unreadable that is not. */
+  #aside(envelopes: Envelopes): Promise<boolean> {
+    const nowMs = this.#parts.clock.now().getTime()
+    const known = this.#asides.get(envelopes.store)
+    if (known !== undefined && nowMs < known.untilMs) return known.aside
+    const aside = this.#lacks(envelopes)
+    this.#asides.set(envelopes.store, { untilMs: nowMs + asideMs, aside })
+    aside.catch(() => this.#asides.delete(envelopes.store))
+    return aside
+  }
+
+  async #lacks(envelopes: Envelopes): Promise<boolean> {
+    const { keyring, ledger } = this.#parts
+    const needed = (await envelopes.keks()).filter(({ needs }) => Object.values(needs).some(rows => rows > 0))
+    const absent = needed.filter(({ id }) => !keyring.has(id))
+    if (absent.length === 0) return false
+    const live = await ledger.instances.live()
+    return absent.some(({ id }) => live.some(({ loaded }) => loaded.includes(id)))
+  }
+}
