@@ -2,16 +2,12 @@ import { AssertionError } from 'node:assert'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { BrokerError, type Lease, type Rotation, type Sealed } from '@keyturn/core'
 import { expect, test } from 'vitest'
+import { campaignMutants } from '../test/campaign-mutants.ts'
+import { kekMutants } from '../test/kek-mutants.ts'
+import { type Mutant, planted } from '../test/mutant.ts'
 import { ledgerContract } from './contract.ts'
-import type { Ledger, WriteIntent } from './ledger.ts'
+import type { WriteIntent } from './ledger.ts'
 import { MemoryLedger } from './memory/ledger.ts'
-
-/** A ledger with one fault, and the check that must find it. */
-interface Mutant {
-  readonly fault: string
-  readonly caughtBy: string
-  readonly plant: (ledger: Ledger) => Partial<{ [Part in keyof Ledger]: Partial<Ledger[Part]> | Ledger[Part] }>
-}
 
 const never = async () => {}
 
@@ -241,40 +237,7 @@ const mutants: readonly Mutant[] = [
   },
 ]
 
-/** The ledger with some methods replaced, whole for everything else. */
-function planted(ledger: Ledger, { plant }: Mutant): Ledger {
-  const faults = plant(bound(ledger))
-  return new Proxy(ledger, {
-    get: (target, part: keyof Ledger) => {
-      const fault = faults[part]
-      const whole = target[part]
-      if (typeof fault === 'function') return fault
-      if (typeof whole === 'function') return whole.bind(target)
-      return fault === undefined ? whole : over(whole as object, fault as object)
-    },
-  })
-}
-
-function over(whole: object, fault: object): object {
-  return new Proxy(whole, {
-    get: (target, method) => {
-      const own = Reflect.get(fault, method) ?? Reflect.get(target, method)
-      return typeof own === 'function' ? own.bind(target) : own
-    },
-  })
-}
-
-/** Methods that may be taken out of their object. */
-function bound(ledger: Ledger): Ledger {
-  return new Proxy(ledger, {
-    get: (target, part: keyof Ledger) => {
-      const member = target[part]
-      return typeof member === 'function' ? member.bind(target) : member
-    },
-  })
-}
-
-test.each(mutants)('$fault: caught', async mutant => {
+test.each([...mutants, ...kekMutants, ...campaignMutants])('$fault: caught', async mutant => {
   const check = ledgerContract.find(({ title }) => title === mutant.caughtBy)
   if (check === undefined) throw new Error(`no check is called ${mutant.caughtBy}`)
   let now = Date.UTC(2026, 0, 1)

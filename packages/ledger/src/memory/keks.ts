@@ -66,11 +66,10 @@ export class MemoryKeks implements Keks {
   #mustBeFree(id: string): void {
     const { versions, writes, sealed } = this.#state
     const rows = [...versions.values()].flatMap(byNumber => [...byNumber.values()]).filter(row => row.sealed?.kekId === id)
+    const begun = [...writes.values()].filter(({ intent }) => intent.next.kekId === id)
     const counts = {
-      pending: rows.filter(row => row.sealedAs === 'pending').length,
-      journal:
-        rows.filter(row => row.sealedAs === 'previous').length +
-        [...writes.values()].filter(({ intent }) => intent.next.kekId === id).length,
+      pending: rows.filter(row => row.sealedAs === 'pending').length + begun.length,
+      journal: rows.filter(row => row.sealedAs === 'previous').length,
       records: [...sealed.values()].filter(({ kekId }) => kekId === id).length,
     }
     const needs = Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
