@@ -29,6 +29,8 @@ interface StepOptions {
  */
 export class SqlEnvelopes implements Envelopes {
   readonly store: string
+  /** A server works while this process closes wraps, so it is given several pages at a time; readers of an embedded database wait for each page. */
+  readonly suits: { readonly lanes: number; readonly rows: number }
   readonly #sql: Sql
   readonly #tables: readonly SealedTable[]
   /** The slices of each pass that a step of this process is at, where no row lock says so. */
@@ -38,6 +40,7 @@ export class SqlEnvelopes implements Envelopes {
     this.#sql = sql
     this.store = store
     this.#tables = tables
+    this.suits = sql.dialect.database === 'postgres' ? { lanes: 3, rows: 1_000 } : { lanes: 1, rows: 100 }
   }
 
   keks(): Promise<readonly KekUse[]> {
