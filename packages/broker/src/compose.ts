@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { Config, Kind, Kinds, StoreSection } from '@keyturn/config'
-import { BrokerError, type OpenContext, type StoreAdapter } from '@keyturn/core'
-import type { Keyring } from '@keyturn/envelope'
+import type { BrokerSettings, Config, Kind, Kinds, StoreSection } from '@keyturn/config'
+import { BrokerError, type Clock, type OpenContext, type StoreAdapter } from '@keyturn/core'
+import type { KekWrapper, Keyring } from '@keyturn/envelope'
 
 /** A section, and every path that the config names in it. */
 export type NamedSection = StoreSection & { readonly paths: readonly string[] }
@@ -59,24 +59,37 @@ function merged(section: NamedSection): object {
   return {
     ...options,
     maxInFlight,
-    ...(ca === null ? {} : { ca: authorities(name, ca) }),
+    ...(ca === null ? {} : { ca: authorities(`store ${name}`, ca) }),
     ...(proxy === null ? {} : { proxy }),
     secrets: paths.map(path => ({ path })),
   }
 }
 
 /** The text of a PEM file. One that holds no certificate would only be found out as a server that nobody trusts. */
-function authorities(section: string, file: string): string {
+function authorities(whose: string, file: string): string {
   try {
     const text = readFileSync(file, 'utf8')
     new X509Certificate(text)
     return text
   } catch (cause) {
-    throw new BrokerError('invalid_argument', `store ${section}: no authorities can be read from ${file}`, {
+    throw new BrokerError('invalid_argument', `${whose}: no authorities can be read from ${file}`, {
       hint: 'name a PEM file with certificates as `ca`',
       cause,
     })
   }
+}
+
+type WrappingKeys = Exclude<BrokerSettings['keys'], { readonly provider: 'file' | 'env' }>
+
+/** What closes KEKs by a key elsewhere, as a config names it. Nothing of a provider is loaded before this is called. */
+export async function openWrapper(
+  keys: WrappingKeys,
+  context: { readonly env: NodeJS.ProcessEnv; readonly clock: Clock },
+): Promise<KekWrapper> {
+  if (keys.provider === 'aws-kms') return (await import('@keyturn/kek-aws-kms')).openAwsKms(keys, context)
+  const { ca, ...transit } = keys
+  const { openVaultTransit } = await import('@keyturn/kek-vault-transit')
+  return openVaultTransit({ ...transit, ...(ca === undefined ? {} : { ca: authorities('broker.keys', ca) }) }, context)
 }
 
 /** Every path that a config names in a store: some kinds tell the kind of their backend by it. */

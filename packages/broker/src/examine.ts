@@ -38,7 +38,7 @@ export interface ExamineOnly {
 /** Logs in to the stores of a config and looks at rights, paths and fields, without a broker: all of them, one, or one secret. */
 export async function examineStores(config: Config, only: ExamineOnly): Promise<readonly Examined[]> {
   const random = pooledRandom()
-  const looking = lookingGlass(config, only.env, random)
+  const looking = await lookingGlass(config, only.env, random)
   // what a fingerprint is keyed by plays no part in looking
   const keys = { keyring: looking.keyring, etagKey: createSecretKey(random.bytes(32)) }
   const sections = openSections({ config: looking.config, kinds: await kinds(), clock: systemClock, random, env: only.env }, keys)
@@ -152,8 +152,8 @@ interface LookingGlass {
 }
 
 /** To look must not make anything: where nothing was ever started, the stores of this machine are looked at in a folder that goes away, under a key that does too. */
-function lookingGlass(config: Config, env: NodeJS.ProcessEnv, random: Random): LookingGlass {
-  if (wasStarted(config)) return { config, keyring: openKeyring(config.broker, { env, random, fresh: false }), end: () => undefined }
+async function lookingGlass(config: Config, env: NodeJS.ProcessEnv, random: Random): Promise<LookingGlass> {
+  if (wasStarted(config)) return { config, keyring: await openKeyring(config.broker, { env, random, fresh: false }), end: () => undefined }
   const data = mkdtempSync(join(tmpdir(), 'keyturn-examine-'))
   const keyring = new Keyring({ keks: new Map([['look', createSecretKey(random.bytes(32))]]), current: 'look' })
   return { config: { ...config, broker: { ...config.broker, data } }, keyring, end: () => rmSync(data, { recursive: true, force: true }) }
@@ -167,7 +167,7 @@ function wasStarted({ broker: { data, ledger } }: Config): boolean {
 export async function examineBroker(config: Config, env: NodeJS.ProcessEnv): Promise<readonly NamedFinding[]> {
   if (!wasStarted(config)) return [{ ok: true, what: 'keys', detail: 'made at the first start' }]
   try {
-    const keyring = openKeyring(config.broker, { env, random: pooledRandom(), fresh: false })
+    const keyring = await openKeyring(config.broker, { env, random: pooledRandom(), fresh: false })
     return [{ ok: true, what: 'keys', detail: `current ${keyring.currentId}, loaded ${keyring.ids.join(' ')}` }]
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error

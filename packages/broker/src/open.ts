@@ -1,17 +1,21 @@
 import { AuditLog } from '@keyturn/audit'
 import { type Config, createCalendar, type Kinds } from '@keyturn/config'
 import { BrokerError, type Clock, type FindTarget, type Random, RotationEngine } from '@keyturn/core'
-import { EnvelopeSealer, type Keyring, WrapMeter } from '@keyturn/envelope'
-import { openLedger } from '@keyturn/ledger'
+import { EnvelopeSealer } from '@keyturn/envelope'
+import { type Ledger, openLedger } from '@keyturn/ledger'
 import type { Logger } from 'pino'
 import { TokenSessions } from './auth/tokens.ts'
 import type { Broker } from './broker.ts'
+import { Campaigns } from './campaigns/campaigns.ts'
+import { sealings } from './campaigns/sealings.ts'
 import { Catalog, settingsOf } from './catalog.ts'
 import type { OpenStore } from './compose.ts'
-import { openKeyring } from './keys/keyring.ts'
+import { named } from './exchange.ts'
+import { KekWatch } from './keys/kek-watch.ts'
+import { KeyLife } from './keys/key-life.ts'
+import { openProvider } from './keys/keyring.ts'
 import { type DerivedKeys, derivedKeys, rootRecord } from './keys/root.ts'
-import { leaveRootCopy } from './keys/root-copy.ts'
-import { fileTally } from './keys/wrap-tally.ts'
+import { type SealedPart, sealedParts } from './keys/sealed-parts.ts'
 import { openSections } from './open-sections.ts'
 import { makePrivateFolder, mustBePrivate } from './private-file.ts'
 import { HotReads } from './reads/hot-reads.ts'
@@ -56,10 +60,9 @@ export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
   const ledger = await openLedger({ data, clock, random, production, ...(url === null ? {} : { url }) })
   const closers: Array<() => Promise<void>> = [() => ledger.close()]
   try {
-    const fresh = (await ledger.sealed.get(rootRecord)) === null
-    const keyring = openKeyring(config.broker, { env: options.env, random, fresh })
-    const meter = new WrapMeter(fileTally(data))
-    await meter.ready(keyring.currentId, 2)
+    const life = await openLife(options, ledger)
+    closers.unshift(() => life.stop())
+    const { keyring, meter } = life
     const sealer = new EnvelopeSealer({ keyring, random, store: ledger.id, meter })
     const keys = await derivedKeys(ledger.sealed, sealer, random)
     const audit = await openAudit(options, keys)
@@ -67,14 +70,15 @@ export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
     const sinks = new AuditSinks({ config, audit, clock, random, log: options.log })
     sinks.start()
     closers.unshift(() => sinks.stop())
-    const root = await ledger.sealed.get(rootRecord)
-    if (root !== null) leaveRootCopy(data, { ledger: ledger.id, sealed: root })
+    await life.join(sealer)
     const sections = openSections(options, { keyring, etagKey: keys.etag.key })
     closers.unshift(async () => {
       await Promise.all(sections.map(section => section.close().catch(() => undefined)))
     })
-    const broker = assemble(options, { ledger, sealer, keys, audit, keyring, sections })
-    return { ...broker, close: closer(broker.worker, closers) }
+    const parts = sealedParts(ledger, sections)
+    const { broker, worker } = assemble(options, { ledger, sealer, keys, audit, life, sections, parts })
+    const end = await guardKeys(broker)
+    return { broker, worker, close: closer(worker, [end, ...closers]) }
   } catch (error) {
     for (const close of closers) await close().catch(() => undefined)
     throw error
@@ -85,6 +89,39 @@ function closer(worker: Worker, closers: readonly (() => Promise<void>)[]): Open
   return async withinMs => {
     await worker.stop(withinMs)
     for (const close of closers) await close()
+  }
+}
+
+/** The keys of the config, noted in the register of the ledger. */
+async function openLife(options: OpenOptions, ledger: Ledger): Promise<KeyLife> {
+  const { config, env, clock, random, log, version } = options
+  const fresh = (await ledger.sealed.get(rootRecord)) === null
+  const trouble = (error: unknown) => {
+    const { code, message, hint } = named(error)
+    log.warn({ code, hint }, message)
+  }
+  const provider = await openProvider(config.broker, { env, clock, random, fresh, ledger, trouble })
+  const { data, ledger: url } = config.broker
+  return KeyLife.open({ provider, ledger, clock, random, log, data, alone: url === null, version })
+}
+
+/** Says what cannot be read, and from now on keeps the keys as the other brokers and the provider have them. Answers with how to end that. */
+async function guardKeys(broker: Broker): Promise<() => Promise<void>> {
+  const { life, campaigns } = broker
+  const watch = new KekWatch(broker)
+  await watch.tellUnreadable()
+  life.start({
+    promoted: (to, from) => {
+      campaigns.wake()
+      return watch.promoted(to, from)
+    },
+    changed: () => watch.changed(),
+    beat: () => watch.beat(),
+  })
+  campaigns.start()
+  return async () => {
+    await campaigns.stop()
+    await watch.stop()
   }
 }
 
@@ -100,13 +137,15 @@ function openAudit({ config, clock, log }: OpenOptions, keys: DerivedKeys): Prom
 }
 
 interface Parts extends Pick<Broker, 'ledger' | 'sealer' | 'keys' | 'audit'> {
-  readonly keyring: Keyring
+  readonly life: KeyLife
   readonly sections: readonly Section[]
+  readonly parts: readonly SealedPart[]
 }
 
 function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker; readonly worker: Worker } {
   const { config, clock, random, log, version } = options
-  const { ledger, sealer, keys, audit, keyring, sections } = parts
+  const { ledger, sealer, keys, audit, life, sections, parts: sealed } = parts
+  const { keyring } = life
   const materials = new Materials(clock)
   const catalog = new Catalog(config, sections)
   const calendar = createCalendar()
@@ -123,6 +162,18 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
     sealer,
     audit,
     keys,
+    life,
+    parts: sealed,
+    campaigns: new Campaigns({
+      ledger,
+      keyring,
+      parts: sealed,
+      sealing: sealings({ keyring, random, meter: life.meter }),
+      audit,
+      clock,
+      random,
+      log,
+    }),
     sessions: new TokenSessions({ tokens: ledger.tokens, key: keys.token.key, clock }),
     materials,
     hot: new HotReads(),
@@ -152,7 +203,7 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
     version,
   }
   const deliveries = new Deliveries(broker)
-  const worker = new Worker(broker, { scanMs: config.rotation.scanMs, holder: `broker_${Buffer.from(random.bytes(6)).toString('hex')}` })
+  const worker = new Worker(broker, { scanMs: config.rotation.scanMs, holder: life.id })
   return { broker, worker }
 }
 

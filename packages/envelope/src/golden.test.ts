@@ -62,7 +62,7 @@ describe('the format, for ever', () => {
     )
     expect(sealed.map(({ payload, wrap }) => [hex(payload), hex(wrap)])).toEqual(golden.vectors.map(({ payload, wrap }) => [payload, wrap]))
     const first = golden.vectors[0]!
-    const rewrapped = sealer.rewrap(sealed[0]!, first.slot, golden.rewrapped.kekId)
+    const rewrapped = sealer.rewrapped(first.slot, sealed[0]!, golden.rewrapped.kekId)
     expect([rewrapped.kekId, hex(rewrapped.payload), hex(rewrapped.wrap)]).toEqual(['k2', first.payload, golden.rewrapped.wrap])
   })
 

@@ -1,6 +1,6 @@
 export type { Kind, Slot, VersionSlot } from './binding.ts'
 export { isKekId, mustBeKekId, parseKek } from './kek-text.ts'
-export { Keyring, type KeyringContent } from './keyring.ts'
+export { Keyring, type KeyringContent, kekFingerprint } from './keyring.ts'
 export { payloadOverheadBytes } from './payload.ts'
 export { kindOf, type ValueKind } from './plaintext.ts'
 export type { KekProvider, KekWrapper, ProvidedKeks, WrapContext, WrappedBytes } from './provider.ts'

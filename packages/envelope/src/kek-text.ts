@@ -6,17 +6,24 @@ const textLength = 43
 // 32 random bytes hold fewer than 12 different ones once in 10^25 keys
 const differentBytesMin = 12
 
-/** Refuses an id that is not 1 to 64 of the letters, digits, `-` and `_`, with `invalid_argument`. */
+/** Refuses an id that is not 1 to 64 of the letters, digits, `-` and `_`, or that could be a key itself, with `invalid_argument`. */
 export function mustBeKekId(id: string): void {
   if (isKekId(id)) return
   throw new BrokerError('invalid_argument', 'not an id of a KEK', {
-    hint: 'write 1 to 64 letters, digits, - or _, as in k1 or 2026-03',
+    hint: 'write 1 to 64 letters, digits, - or _, as in k1 or 2026-03; never the key itself',
   })
 }
 
 /** Whether `mustBeKekId` takes it. */
 export function isKekId(id: string): boolean {
-  return /^[A-Za-z0-9_-]{1,64}$/.test(id)
+  return /^[A-Za-z0-9_-]{1,64}$/.test(id) && !couldBeKey(id)
+}
+
+/** Ids stand in messages, logs and rows: a key that came into their place must not. */
+function couldBeKey(text: string): boolean {
+  if (text.length !== textLength) return false
+  const bytes = Buffer.from(text, 'base64url')
+  return bytes.toString('base64url') === text && new Set(bytes).size >= differentBytesMin
 }
 
 /**

@@ -60,7 +60,7 @@ describe('the text of a KEK', () => {
 
   test('no text throws anything but the refusal, and none is echoed', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', minLength: 8, maxLength: 100 }), text => {
+      fc.property(fc.string({ unit: 'binary', minLength: 24, maxLength: 100 }), text => {
         const error = refusal(() => parseKek('k1', text))
         expect(error.code).toBe('invalid_argument')
         expect(seen(error)).not.toContain(text)

@@ -22,6 +22,8 @@ export class Keyring {
   #used: string | undefined
   /** Why nothing is loaded; undefined: something is. */
   #unloaded: string | undefined
+  /** Why a KEK is not here, of those of which somebody said it. */
+  readonly #absent = new Map<string, BrokerError>()
   /** Fingerprints by id of every KEK that was ever loaded here. */
   readonly #known = new Map<string, string>()
 
@@ -54,6 +56,14 @@ export class Keyring {
     this.#used = id
   }
 
+  /** Lets go of one KEK, if it is loaded; from then on whoever asks for it is told `why`, until a `load` brings it back. */
+  drop(id: string, why: BrokerError): void {
+    this.#absent.set(id, why)
+    if (!this.has(id)) return
+    const { keks, current } = this.#content
+    this.#content = { keks: new Map([...keks].filter(([other]) => other !== id)), current }
+  }
+
   /** The id of the one that closes new values: what `use` named, else what is wanted. */
   get currentId(): string {
     return this.#used ?? this.wanted
@@ -77,6 +87,8 @@ export class Keyring {
   kek(id: string): KeyObject {
     const key = this.#content.keks.get(id)
     if (key !== undefined) return key
+    const absent = this.#absent.get(id)
+    if (absent !== undefined) throw absent
     throw new BrokerError('unavailable', `KEK ${id} is not loaded${this.#unloaded === undefined ? '' : `: ${this.#unloaded}`}`, {
       hint:
         this.#unloaded === undefined
@@ -88,7 +100,7 @@ export class Keyring {
 
   /** Tells two keys apart and tells nothing about them: 32 hex characters that may be kept for ever. `unavailable` when it is not loaded. */
   fingerprint(id: string): string {
-    return fingerprintOf(this.kek(id))
+    return kekFingerprint(this.kek(id))
   }
 
   #checked(content: KeyringContent): KeyringContent {
@@ -106,7 +118,8 @@ export class Keyring {
   }
 }
 
-function fingerprintOf(key: KeyObject): string {
+/** As `Keyring.fingerprint` of a key that is in none. */
+export function kekFingerprint(key: KeyObject): string {
   return Buffer.from(hkdfSync('sha256', key, '', 'keyturn/v1/kek-fingerprint', 16)).toString('hex')
 }
 
@@ -118,7 +131,7 @@ function fingerprintsOf({ keks, current }: KeyringContent): ReadonlyMap<string, 
   for (const [id, key] of keks) {
     mustBeKekId(id)
     if (key.symmetricKeySize !== keyBytes) throw new BrokerError('invalid_argument', `KEK ${id} must have ${keyBytes} bytes`)
-    const fingerprint = fingerprintOf(key)
+    const fingerprint = kekFingerprint(key)
     const twin = ids.get(fingerprint)
     if (twin !== undefined) {
       throw new BrokerError('invalid_argument', `KEKs ${twin} and ${id} are the same key`, { hint: 'make a new random key for each id' })

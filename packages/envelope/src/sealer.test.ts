@@ -55,7 +55,7 @@ describe('what was sealed', () => {
           for (const kind of [kindOf(value), 'pending', 'previous'] as const) {
             const slot = { secretId, number, kind }
             const sealed = sealer.seal(slot, value)
-            const rewrapped = route.reduce((from, to) => sealer.rewrap(from, slot, to), sealed)
+            const rewrapped = route.reduce((from, to) => sealer.rewrapped(slot, from, to), sealed)
             expect(rewrapped.kekId).toBe(route.at(-1) ?? 'k1')
             expect(rewrapped.payload).toBe(sealed.payload)
             expect(sealer.open(slot, rewrapped).equals(value)).toBe(true)
@@ -68,7 +68,7 @@ describe('what was sealed', () => {
 
   test('is left as it is by a re-wrap to the KEK it is under', () => {
     const sealed = sealer.seal(slot, value)
-    expect(sealer.rewrap(sealed, slot, 'k1')).toBe(sealed)
+    expect(sealer.rewrapped(slot, sealed, 'k1')).toBe(sealed)
   })
 
   test('is longer than the plaintext by the overhead and nothing else', () => {
@@ -103,7 +103,7 @@ describe('what was sealed', () => {
     const error = failure(() => sealer.open(slot, sealed))
     expect([error.code, error.detail?.kekId]).toEqual(['unavailable', 'k1'])
     expect(error.hint).toContain('k1')
-    expect(codeOf(() => sealer.rewrap(sealed, slot, 'k2'))).toBe('unavailable')
+    expect(codeOf(() => sealer.rewrapped(slot, sealed, 'k2'))).toBe('unavailable')
     ring.load({ keks, current: 'k2' })
     expect(sealer.open(slot, sealed).equals(value)).toBe(true)
   })
@@ -112,7 +112,7 @@ describe('what was sealed', () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const usedAfter = async (rounds: number) => {
-      for (let at = 0; at < rounds; at++) sealer.open(slot, sealer.rewrap(sealer.seal(slot, value), slot, 'k2'))
+      for (let at = 0; at < rounds; at++) sealer.open(slot, sealer.rewrapped(slot, sealer.seal(slot, value), 'k2'))
       await new Promise(resolve => setImmediate(resolve))
       collect()
       const { used_heap_size, external_memory } = getHeapStatistics()
@@ -185,14 +185,14 @@ describe('a changed value never opens', () => {
     for (const place of elsewhere) expect(codeOf(() => sealer.open(place, sealed))).toBe('corrupt')
     const otherStore = new EnvelopeSealer({ keyring, random, store: 'two', meter: null })
     expect(codeOf(() => otherStore.open(slot, sealed))).toBe('corrupt')
-    expect(codeOf(() => sealer.rewrap(sealed, { secretId, number: 8 }, 'k2'))).toBe('corrupt')
+    expect(codeOf(() => sealer.rewrapped({ secretId, number: 8 }, sealed, 'k2'))).toBe('corrupt')
   })
 
   test('any part swapped between any two rows', () => {
     const rows = Array.from({ length: 12 }, (_, at) => {
       const place: ValueSlot = { secretId: at % 2 ? secretId : otherId, number: 1 + (at >> 1), kind: 'pending' }
       const sealed = sealer.seal(place, value)
-      return { place, sealed: at % 3 ? sealed : sealer.rewrap(sealed, place, 'k2') }
+      return { place, sealed: at % 3 ? sealed : sealer.rewrapped(place, sealed, 'k2') }
     })
     for (const { place, sealed } of rows) {
       for (const other of rows) {

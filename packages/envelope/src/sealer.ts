@@ -69,8 +69,11 @@ export class EnvelopeSealer implements Sealer {
     return this.#open(rootSlot(number), sealed)
   }
 
-  /** The same payload under another KEK: `wrap` and `kekId` change, `payload` never does. Already there: as it was. */
-  rewrap(sealed: Sealed, slot: VersionSlot, toKek: string): Sealed {
+  /**
+   * The same payload under another KEK: `wrap` and `kekId` change, `payload` never does, nor is it looked at: it may be left empty. Already there:
+   * as it was.
+   */
+  rewrapped(slot: VersionSlot, sealed: Sealed, toKek: string): Sealed {
     const to = this.#keyring.kek(toKek)
     if (sealed.kekId === toKek) return sealed
     const dek = this.#unwrap(slot, sealed)
@@ -83,13 +86,28 @@ export class EnvelopeSealer implements Sealer {
     }
   }
 
-  /** As `rewrap`, of the root secret. */
-  rewrapRoot(number: number, sealed: Sealed, toKek: string): Sealed {
-    return this.rewrap(sealed, rootSlot(number), toKek)
+  /** The same plaintext, of any kind, under a new DEK, closed by this KEK: nothing that opened the old form opens the new one. */
+  reseal(slot: Slot, sealed: Sealed, toKek: string): Sealed {
+    const to = this.#keyring.kek(toKek)
+    const plaintext = this.#open(slot, sealed)
+    try {
+      return this.#close(slot, plaintext, toKek, to)
+    } finally {
+      plaintext.fill(0)
+    }
   }
 
-  #close(slot: Slot, plaintext: Uint8Array): Sealed {
-    const kekId = this.#keyring.currentId
+  /** Opens it and gives nothing: `corrupt` or `unavailable` as `open`, of any kind. */
+  proves(slot: Slot, sealed: Sealed): void {
+    this.#open(slot, sealed).fill(0)
+  }
+
+  /** As `rewrapped`, of the root secret. */
+  rewrapRoot(number: number, sealed: Sealed, toKek: string): Sealed {
+    return this.rewrapped(rootSlot(number), sealed, toKek)
+  }
+
+  #close(slot: Slot, plaintext: Uint8Array, kekId = this.#keyring.currentId, kek = this.#keyring.kek(kekId)): Sealed {
     const bindings = { payload: payloadBinding(this.#store, slot), wrap: wrapBinding(this.#store, slot, kekId) }
     this.#meter?.take(kekId)
     // one request of random bytes: DEK, salt and vector of the payload, vector of the wrap
@@ -97,7 +115,7 @@ export class EnvelopeSealer implements Sealer {
     const dek = random.subarray(0, keyBytes)
     try {
       const payload = closePayload(createSecretKey(dek), bindings.payload, plaintext, random.subarray(keyBytes, -ivBytes))
-      const wrap = closeWrap(this.#keyring.kek(kekId), bindings.wrap, dek, random.subarray(-ivBytes))
+      const wrap = closeWrap(kek, bindings.wrap, dek, random.subarray(-ivBytes))
       return { kekId, payload, wrap }
     } finally {
       dek.fill(0)

@@ -1,10 +1,10 @@
 import type { Config } from '@keyturn/config'
-import { EnvelopeSealer, WrapMeter } from '@keyturn/envelope'
+import { EnvelopeSealer } from '@keyturn/envelope'
 import { openLedger } from '@keyturn/ledger'
 import { systemClock } from '../clock.ts'
 import { openKeyring } from '../keys/keyring.ts'
+import { ledgerMeter } from '../keys/ledger-meter.ts'
 import { derivedKeys } from '../keys/root.ts'
-import { fileTally } from '../keys/wrap-tally.ts'
 import { pooledRandom } from '../random.ts'
 import { issueToken } from './issue.ts'
 
@@ -25,11 +25,10 @@ export async function makeOfflineToken(
 ): Promise<OfflineToken> {
   const random = pooledRandom()
   const { data, ledger: url } = config.broker
-  const keyring = openKeyring(config.broker, { env, random, fresh: false })
+  const keyring = await openKeyring(config.broker, { env, random, fresh: false })
   const ledger = await openLedger({ data, clock: systemClock, random, ...(url === null ? {} : { url }) })
   try {
-    const meter = new WrapMeter(fileTally(data))
-    await meter.ready(keyring.currentId)
+    const meter = await ledgerMeter(ledger, keyring)
     const keys = await derivedKeys(ledger.sealed, new EnvelopeSealer({ keyring, random, store: ledger.id, meter }), random)
     const parts = { clock: systemClock, random, ledger, keys, policy: config.access.policy, sessions: { forget: () => undefined } }
     const { token, row } = await issueToken(parts, {

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { AuditLog } from '@keyturn/audit'
 import type { Config } from '@keyturn/config'
 import { BrokerError, type Clock, type Random } from '@keyturn/core'
-import { EnvelopeSealer, type Keyring, WrapMeter } from '@keyturn/envelope'
+import { EnvelopeSealer, type Keyring } from '@keyturn/envelope'
 import { openLedger } from '@keyturn/ledger'
 import { openKeyring } from '../keys/keyring.ts'
+import { ledgerMeter } from '../keys/ledger-meter.ts'
 import { type DerivedKeys, derivedKeys, openRootCopy, rootRecord } from '../keys/root.ts'
 import { leaveRootCopy, readRootCopy } from '../keys/root-copy.ts'
-import { fileTally } from '../keys/wrap-tally.ts'
 import { makePrivateFolder, mustBePrivate } from '../private-file.ts'
 
 /** Where a copy records, and what it needs of it. */
@@ -36,13 +36,13 @@ export async function openDeployment(config: Config, setting: Setting): Promise<
   makePrivateFolder(config.broker.data)
   mustBePrivate(config.broker.data)
   const { keyring, keys } = existsSync(join(config.broker.data, 'root.json'))
-    ? fromCopy(config, setting)
+    ? await fromCopy(config, setting)
     : await fromLedger(config, setting)
   return { config, keyring, keys, audit: await openAudit(config, keys, setting.clock) }
 }
 
-function fromCopy(config: Config, { env, random }: Setting): Pick<Deployment, 'keyring' | 'keys'> {
-  const keyring = openKeyring(config.broker, { env, random, fresh: false })
+async function fromCopy(config: Config, { env, random }: Setting): Promise<Pick<Deployment, 'keyring' | 'keys'>> {
+  const keyring = await openKeyring(config.broker, { env, random, fresh: false })
   const { ledger, sealed } = readRootCopy(config.broker.data)
   return { keyring, keys: openRootCopy(sealed, new EnvelopeSealer({ keyring, random, store: ledger, meter: null })) }
 }
@@ -53,9 +53,8 @@ async function fromLedger(config: Config, { env, clock, random }: Setting): Prom
   const ledger = await openLedger({ data, clock, random, production, ...(url === null ? {} : { url }) })
   try {
     const fresh = (await ledger.sealed.get(rootRecord)) === null
-    const keyring = openKeyring(config.broker, { env, random, fresh })
-    const meter = new WrapMeter(fileTally(data))
-    await meter.ready(keyring.currentId)
+    const keyring = await openKeyring(config.broker, { env, random, fresh, ledger })
+    const meter = await ledgerMeter(ledger, keyring)
     const keys = await derivedKeys(ledger.sealed, new EnvelopeSealer({ keyring, random, store: ledger.id, meter }), random)
     const root = await ledger.sealed.get(rootRecord)
     if (root !== null) leaveRootCopy(data, { ledger: ledger.id, sealed: root })

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EnvelopeSealer, Keyring } from '@keyturn/envelope'
@@ -6,11 +6,10 @@ import { MemoryLedger } from '@keyturn/ledger'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../clock.ts'
 import { pooledRandom } from '../random.ts'
-import { envKeys } from './env-keys.ts'
-import { fileKeys } from './file-keys.ts'
+import { envKeys } from './providers/env.ts'
+import { fileKeys } from './providers/file.ts'
 import { derivedKeys, openRootCopy, rootRecord } from './root.ts'
 import { leaveRootCopy, readRootCopy } from './root-copy.ts'
-import { fileTally } from './wrap-tally.ts'
 
 const random = pooledRandom()
 const kek = () => Buffer.from(random.bytes(32)).toString('base64url')
@@ -98,11 +97,4 @@ describe('the root secret', () => {
     expect(() => openRootCopy(copy.sealed, sealerOf('another'))).toThrow(expect.objectContaining({ code: 'corrupt' }))
     expect(statSync(join(folder, 'root.json')).mode & 0o777).toBe(0o600)
   })
-})
-
-test('the count of uses goes on after a restart, and never starts again at nothing', async () => {
-  expect(await fileTally(folder).add('a', 10)).toBe(10)
-  expect(await fileTally(folder).add('a', 5)).toBe(15)
-  writeFileSync(join(folder, 'kek-use.json'), '{"a":"many"}')
-  expect(() => fileTally(folder)).toThrow(expect.objectContaining({ code: 'corrupt' }))
 })

@@ -7,6 +7,12 @@ export type Allowance = (typeof allowances)[number]
 
 const auto = z.boolean().optional().meta({ description: 'true or false: makes a new key by itself past the threshold age' })
 
+const hourMs = 3_600_000
+const maxAge = period()
+  .refine(ms => ms <= 24 * hourMs, { error: 'more than 24 hours', params: { remedy: () => 'write at most 24h' } })
+  .default(hourMs)
+  .meta({ description: 'how long loaded keys are used while their provider does not answer; at most 24h', examples: ['1h'] })
+
 /** Where the key-encryption keys come from; several may be loaded at once. */
 export const keysSchema = z.discriminatedUnion('provider', [
   z.strictObject({
@@ -27,10 +33,13 @@ export const keysSchema = z.discriminatedUnion('provider', [
     address: url('https', 'http'),
     mount: text('the mount of the transit engine', 'transit').default('transit'),
     key: text('the name of the key', 'keyturn'),
+    namespace: text('the namespace of the mount', 'admin/payments').optional(),
     token: text('a variable with the token', '$' + '{VAULT_TOKEN}').optional(),
-    tokenFile: path('the file of the token').optional(),
-    role: text('the role to log in with').optional(),
+    tokenFile: path('the file of the token; beside role: of the service account token').optional(),
+    role: text('the role to log in with, by the method kubernetes').optional(),
+    authMount: text('the mount of the method kubernetes', 'kubernetes').default('kubernetes'),
     ca: path('the file of the certificate authority').optional(),
+    maxAge,
     auto,
   }),
   z.strictObject({
@@ -38,6 +47,7 @@ export const keysSchema = z.discriminatedUnion('provider', [
     region: text('the region', 'eu-central-1'),
     key: text('the id, ARN or alias of the key', 'alias/keyturn'),
     endpoint: url('https', 'http').optional(),
+    maxAge,
     auto,
   }),
 ])

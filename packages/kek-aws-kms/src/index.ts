@@ -1,0 +1,1 @@
+export { type AwsKmsOptions, openAwsKms } from './kms.ts'

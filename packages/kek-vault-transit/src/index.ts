@@ -1,0 +1,1 @@
+export { openVaultTransit, type TransitOptions } from './transit.ts'
