@@ -97,6 +97,20 @@ describe.each(migrations.map(({ number }) => number))('a ledger that version %i 
     await ledger.close()
   })
 
+  test('knows the KEKs that its rows need, and how many do', async () => {
+    const ledger = await openSqlite(left(version), clock, random)
+    const needs = { journal: 1, pending: 2, records: 1 }
+    const [k1] = (await ledger.envelopes.keks()).filter(({ id }) => id === 'k1')
+    expect(k1).toMatchObject({ needs, oldest: new Date(1767100000000) })
+    await ledger.keks.meet([{ id: 'k1', fingerprint: 'f1' }])
+    await ledger.keks.promote('k1', { from: null, allows: () => true })
+    expect(await ledger.keks.all()).toContainEqual(expect.objectContaining({ id: 'k1', fingerprint: 'f1', state: 'active' }))
+    await ledger.keks.meet([{ id: 'k2', fingerprint: 'f2' }])
+    await ledger.keks.promote('k2', { from: 'k1', allows: () => true })
+    expect((await refused('conflict', ledger.keks.move('k1', 'retired'))).detail).toEqual({ kekId: 'k1', needs })
+    await ledger.close()
+  })
+
   test('goes on where it was', async () => {
     const ledger = await openSqlite(left(version), { ...clock, now: () => new Date(1767229200000) }, random)
     const lease = await ledger.journal.claim({ holder: 'w', leaseMs: 1_000 })
@@ -108,6 +122,33 @@ describe.each(migrations.map(({ number }) => number))('a ledger that version %i 
     expect((await ledger.outbox.pending(9)).map(({ id }) => id)).toEqual([7, 8])
     await ledger.close()
   })
+})
+
+test('a ledger that version 4 of the schema left keeps the lives of its KEKs, its campaigns and its backups', async () => {
+  const ledger = await openSqlite(left(4), clock, random)
+  const at = (ms: number) => new Date(1767225500000 + ms)
+  const wrapped = { provider: 'vault-transit', key: 'keyturn:3', bytes: Uint8Array.of(0x11, 0x12) }
+  expect(await ledger.keks.all()).toMatchObject([
+    { id: 'k0', fingerprint: 'f0', state: 'retired', stateAt: at(20_000), wrapped: null },
+    { id: 'k1', fingerprint: 'f1', state: 'active', metAt: at(0), currentSince: at(10_000), changes: [{}, { state: 'active' }], wrapped },
+  ])
+  expect(await ledger.keks.reserve('k1', 1)).toBe(65_537)
+  expect(await ledger.instances.live()).toMatchObject([{ id: 'i1', startedAt: at(0), loaded: ['k0', 'k1'], using: 'k1' }])
+  const [scrub] = await ledger.campaigns.unfinished()
+  expect(scrub).toMatchObject({ kind: 'scrub', kekId: null, state: 'running', principal: 'broker', reason: 'daily', note: 'a note' })
+  expect(await ledger.envelopes.progress(scrub?.id ?? '')).toMatchObject({ total: 4, over: false })
+  expect(await ledger.backups.all()).toMatchObject([
+    {
+      file: '/backups/1.jsonl',
+      host: 'broker-1',
+      bytes: 2048,
+      sha256: 'aa',
+      versions: 3,
+      keks: { k0: 1, k1: 2 },
+      keepUntil: new Date(1767312000000),
+    },
+  ])
+  await ledger.close()
 })
 
 test('a schema newer than this build is refused, and left as it is', async () => {
