@@ -5,8 +5,11 @@ import type { Ledger } from '@keyturn/ledger'
 import type { Policy } from '@keyturn/policy'
 import type { Logger } from 'pino'
 import type { TokenSessions } from './auth/tokens.ts'
+import type { Campaigns } from './campaigns/campaigns.ts'
 import type { Catalog } from './catalog.ts'
+import type { KeyLife } from './keys/key-life.ts'
 import type { DerivedKeys } from './keys/root.ts'
+import type { SealedPart } from './keys/sealed-parts.ts'
 import type { HotReads } from './reads/hot-reads.ts'
 import type { Materials } from './reads/materials.ts'
 import type { Deliveries } from './several/deliveries.ts'
@@ -28,6 +31,11 @@ export interface Broker {
   readonly sealer: Sealer
   readonly audit: Pick<AuditLog, 'append' | 'contains' | 'healthy'>
   readonly keys: DerivedKeys
+  /** The KEKs, and this broker among those that share them. */
+  readonly life: KeyLife
+  /** Every database with sealed rows. */
+  readonly parts: readonly SealedPart[]
+  readonly campaigns: Campaigns
   readonly sessions: TokenSessions
   readonly materials: Materials
   readonly hot: HotReads

@@ -5,7 +5,8 @@ export type Promotion =
   | { readonly kind: 'done' }
   | { readonly kind: 'ready'; readonly from: string | null; readonly to: string }
   /** So many of the live brokers hold it, or, of one that was current before, want it. */
-  | { readonly kind: 'waiting'; readonly ready: number; readonly of: number }
+  | { readonly kind: 'waiting'; readonly ready: number }
+  /** It may close nothing any more. */
   | { readonly kind: 'refused'; readonly why: string }
 
 /** The KEK that closes new values in the whole deployment; undefined before the first promotion. */
@@ -24,7 +25,7 @@ export function promotion(records: readonly KekRecord[], live: readonly Instance
   const why = record === undefined ? `KEK ${wanted} is not in the register` : unfit(record)
   if (record === undefined || why !== undefined) return { kind: 'refused', why: why ?? '' }
   const ready = live.filter(instance => agrees(record, instance)).length
-  if (!allows(record, live)) return { kind: 'waiting', ready, of: live.length }
+  if (!allows(record, live)) return { kind: 'waiting', ready }
   return { kind: 'ready', from: active?.id ?? null, to: wanted }
 }
 
@@ -44,7 +45,8 @@ function agrees(record: KekRecord, { loaded, wanted }: Instance): boolean {
 }
 
 /** As `kek-status` says it. */
-export function promotionWord(promotion: Promotion): string {
-  if (promotion.kind === 'waiting') return `waiting ${promotion.ready}/${promotion.of}`
-  return promotion.kind
+export function promotionWord(promotion: Promotion, live: number): string {
+  if (promotion.kind === 'done') return 'done'
+  const ready = promotion.kind === 'waiting' ? promotion.ready : promotion.kind === 'ready' ? live : 0
+  return `waiting ${ready}/${live}`
 }

@@ -90,3 +90,15 @@ async function openRoot(records: SealedRecords, sealer: EnvelopeSealer, random: 
     return openRoot(records, sealer, random)
   }
 }
+
+/** Renews the wrap of the root secret. Whoever was faster did the same: `conflict` is looked at again. */
+export async function rewrappedRoot(records: SealedRecords, sealer: EnvelopeSealer, to: string): Promise<void> {
+  const before = await records.get(rootRecord)
+  if (before === null || before.kekId === to) return
+  try {
+    await records.put(rootRecord, sealer.rewrapRoot(rootNumber, before, to), before)
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
+    await rewrappedRoot(records, sealer, to)
+  }
+}

@@ -24,7 +24,10 @@ export function sealedParts(ledger: Pick<Ledger, 'envelopes'>, sections: readonl
   const stores = sections.filter(({ kind }) => sealingKinds.has(kind))
   return [
     { name: 'ledger', open: async () => ledger.envelopes },
-    ...stores.map(section => ({ name: `store ${section.name}`, open: () => section.ask(async store => envelopesOf(section, store.envelopes)) })),
+    ...stores.map(section => ({
+      name: `store ${section.name}`,
+      open: () => section.ask(async store => envelopesOf(section, store.envelopes)),
+    })),
   ]
 }
 
@@ -46,4 +49,9 @@ async function useOfPart(part: SealedPart, clock: Clock): Promise<PartUse> {
     if (!(error instanceof BrokerError)) throw error
     return { part: part.name, error }
   }
+}
+
+/** How many envelopes that are, of all kinds. */
+export function sumOf(needs: Readonly<Record<string, number>>): number {
+  return Object.values(needs).reduce((sum, count) => sum + count, 0)
 }

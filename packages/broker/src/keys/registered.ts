@@ -1,0 +1,85 @@
+import { BrokerError } from '@keyturn/core'
+import { type KekProvider, Keyring, type ProvidedKeks } from '@keyturn/envelope'
+import type { KekRecord, Keks } from '@keyturn/ledger'
+import type { Logger } from 'pino'
+import { activeOf, unfit } from './promotion.ts'
+
+/** What a register is asked with. */
+export interface RegisterParts {
+  readonly keks: Pick<Keks, 'all' | 'meet'>
+  readonly log: Pick<Logger, 'warn'>
+  /** The KEK that closes new values here; null before anything is loaded. */
+  readonly inUse: () => string | null
+}
+
+/**
+ * A provider whose keys are noted in the register of the deployment before anybody has them. `load` also refuses, with `precondition_failed`: an id
+ * that is known for another key, a KEK that was destroyed (at the first load; later it is left out), a wanted one that may close nothing any more, an
+ * answer without the KEK that is in use. A retired KEK is loaded: it may open an old backup.
+ */
+export function registered(provider: KekProvider, parts: RegisterParts): KekProvider {
+  return {
+    ...provider,
+    async load(signal) {
+      const given = await provider.load(signal)
+      const probe = new Keyring(given)
+      const before = await parts.keks.all()
+      const inUse = parts.inUse()
+      if (inUse !== null && !probe.has(inUse)) throw stillInUse(inUse)
+      mustFit(before, given.current)
+      const kept = withoutDestroyed(given, before, probe, inUse === null)
+      await meet(parts.keks, provider.kind, kept, probe)
+      const retired = before.filter(({ id, state }) => state === 'retired' && kept.keks.has(id)).map(({ id }) => id)
+      if (retired.length > 0) parts.log.warn({ keks: retired }, 'retired KEKs are still given; nothing needs them: take them away')
+      return kept
+    },
+  }
+}
+
+/** Whether the one that is called current may be that; a KEK that is current anyhow may stay so. */
+function mustFit(records: readonly KekRecord[], current: string): void {
+  const record = records.find(({ id }) => id === current)
+  if (record === undefined || activeOf(records)?.id === current) return
+  const why = unfit(record)
+  if (why === undefined) return
+  throw new BrokerError('precondition_failed', why, { hint: 'name another KEK as the current one', detail: { kekId: current } })
+}
+
+function withoutDestroyed(given: ProvidedKeks, records: readonly KekRecord[], probe: Keyring, first: boolean): ProvidedKeks {
+  const destroyed = records.filter(record => record.state === 'destroyed' && sameKey(record, probe))
+  const [one] = destroyed
+  if (one === undefined) return given
+  if (first) {
+    throw new BrokerError('precondition_failed', `KEK ${one.id} was destroyed on ${one.stateAt.toISOString()} and is given again`, {
+      hint: `take KEK ${one.id} away from where the keys come from`,
+      detail: { kekId: one.id },
+    })
+  }
+  return { ...given, keks: new Map([...given.keks].filter(([id]) => !destroyed.some(record => record.id === id))) }
+}
+
+async function meet(keks: RegisterParts['keks'], kind: string, given: ProvidedKeks, probe: Keyring): Promise<void> {
+  const held = [...given.keks.keys()].map(id => ({ id, fingerprint: probe.fingerprint(id) }))
+  try {
+    await keks.meet(held)
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'precondition_failed' || kind !== 'file') throw error
+    const { message, detail = {} } = error
+    throw new BrokerError('precondition_failed', message, { hint: notShared, detail, cause: error })
+  }
+}
+
+/** Each broker makes a first key where it finds none: two of them on one ledger must have one folder. */
+const notShared =
+  'brokers of one ledger need the same keys: share one folder of keys between them, or put the right keys into this one; nothing was changed'
+
+function sameKey({ id, fingerprint }: KekRecord, probe: Keyring): boolean {
+  return probe.has(id) && probe.fingerprint(id) === fingerprint
+}
+
+function stillInUse(id: string): BrokerError {
+  return new BrokerError('precondition_failed', `KEK ${id} closes new values here and is not given any more`, {
+    hint: `put KEK ${id} back, or promote another one first`,
+    detail: { kekId: id },
+  })
+}
