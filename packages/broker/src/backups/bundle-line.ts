@@ -1,5 +1,6 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
 import type { DumpedVersion, Sealed, SecretId, StorePath } from '@keyturn/core'
+import { z } from 'zod'
 
 /** What the first line of every bundle says of itself. */
 export const bundleFormat = 'keyturn-backup/1'
@@ -107,7 +108,8 @@ export function readLine(keys: BundleKeys | null, line: Uint8Array): { readonly 
   }
   try {
     const { n, mac: _, ...content } = JSON.parse(text.toString('utf8')) as { n: number; mac: string } & BundleLine
-    return Number.isSafeInteger(n) ? { n, content } : undefined
+    if (!Number.isSafeInteger(n) || (keys === null && !isLine(content))) return undefined
+    return { n, content }
   } catch {
     return undefined
   }
@@ -115,6 +117,50 @@ export function readLine(keys: BundleKeys | null, line: Uint8Array): { readonly 
 
 function macOf(key: KeyObject, body: string | Uint8Array): Buffer {
   return createHmac('sha256', key).update(body).digest().subarray(0, macBytes)
+}
+
+const sealedShape = z.object({ kek: z.string(), payload: z.string(), wrap: z.string() })
+
+const headerShape = z.object({
+  format: z.literal(bundleFormat),
+  id: z.string(),
+  created: z.iso.datetime(),
+  reason: z.string(),
+  ledger: z.string(),
+  stores: z.array(z.object({ id: z.string(), section: z.string() })),
+  generation: z.int().positive(),
+  pass: z.string().nullable(),
+  fingerprint: z.string(),
+  key: sealedShape,
+})
+
+const trailerShape = z.object({
+  end: z.literal(true),
+  secrets: z.int(),
+  versions: z.int(),
+  names: z.int(),
+  keks: z.array(z.object({ id: z.string(), fingerprint: z.string().nullable(), opens: z.int() })),
+  whole: z.string(),
+})
+
+const versionShape = z.object({
+  store: z.string(),
+  secret: z.string(),
+  path: z.string(),
+  number: z.int().positive(),
+  kind: z.enum(['text', 'bytes', 'fields']),
+  label: z.enum(['current', 'pending', 'previous']).nullable(),
+  disabled: z.boolean(),
+  created: z.iso.datetime(),
+  deleted: z.iso.datetime().nullable(),
+  sealed: sealedShape.nullable(),
+})
+
+const nameShape = z.object({ name: z.string(), type: z.string().nullable(), labels: z.record(z.string(), z.string()) })
+
+/** Whether a line that nothing proves has the form of one: with the bundle's key, its MAC says so. */
+export function isLine(content: object): content is BundleLine {
+  return [headerShape, trailerShape, versionShape, nameShape].some(shape => shape.safeParse(content).success)
 }
 
 /** An envelope as a line has it. */

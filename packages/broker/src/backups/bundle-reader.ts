@@ -43,21 +43,15 @@ const lineBytesMax = 8 * 1024 * 1024
  * Keyturn wrote it.
  */
 export async function readHeader(file: string): Promise<HeaderLine> {
-  for await (const line of linesOf(file)) {
-    const header = line.whole ? readLine(null, line.bytes)?.content : undefined
-    return mustBeHeader(file, header)
-  }
-  return mustBeHeader(file, undefined)
-}
-
-function mustBeHeader(file: string, content: object | undefined): HeaderLine {
-  const format = content !== undefined && 'format' in content ? content.format : undefined
-  if (typeof format === 'string' && /^keyturn-backup\/\d+$/.test(format) && format !== bundleFormat) {
+  for await (const { bytes } of linesOf(file)) {
+    const content = readLine(null, bytes)?.content
+    if (content !== undefined && 'format' in content) return content
+    const [, format] = /"format":"(keyturn-backup\/\d+)"/.exec(bytes.toString('latin1', 0, 256)) ?? []
+    if (format === undefined || format === bundleFormat) break
     throw new BrokerError('unsupported', `${file} is of the format ${format}, which this build does not know`, {
       hint: 'restore it with the Keyturn that wrote it, or a newer one',
     })
   }
-  if (format === bundleFormat && content !== undefined && 'key' in content) return content as HeaderLine // written by `BundleFile`; its MAC is checked with the key
   throw new BrokerError('corrupt', `${file} is no backup of Keyturn, or its first line was changed`, {
     hint: 'name a bundle that keyturn backup list shows',
   })

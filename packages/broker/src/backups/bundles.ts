@@ -121,8 +121,7 @@ export class Bundles {
     readonly keepMs?: number | null
   }): Promise<BackupRecord> {
     const { ledger, folder } = this.#parts
-    makePrivateFolder(folder)
-    mustBePrivate(folder)
+    mustBeUsable(folder)
     const sources = await this.#parts.sources()
     const written = await writeBundle(this.#parts, sources, reason)
     const keepUntil = keepMs === null ? null : new Date((await ledger.now()).getTime() + keepMs)
@@ -152,6 +151,20 @@ export class Bundles {
     const result = this.#last.then(act)
     this.#last = result.catch(() => undefined)
     return result
+  }
+}
+
+function mustBeUsable(folder: string): void {
+  try {
+    makePrivateFolder(folder)
+    mustBePrivate(folder)
+  } catch (cause) {
+    if (cause instanceof BrokerError) throw cause
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    throw new BrokerError('unavailable', `the folder of backups ${folder} cannot be used (${why})`, {
+      hint: 'name a folder that this user may write to in broker.backups.folder',
+      cause,
+    })
   }
 }
 

@@ -148,7 +148,7 @@ class Renewing {
     const slot: ValueSlot = { secretId: line.secret, number: line.number, kind: line.kind }
     const sealer = this.#sealers.get(line.store) ?? sealerOf(this.#parts, line.store)
     this.#sealers.set(line.store, sealer)
-    return this.#wish.kind === 'rewrap' ? sealer.rewrap(before, slot, this.#wish.toKek) : sealer.seal(slot, sealer.open(slot, before))
+    return this.#wish.kind === 'rewrap' ? sealer.rewrapped(slot, before, this.#wish.toKek) : sealer.seal(slot, sealer.open(slot, before))
   }
 
   async #reserve(): Promise<void> {
