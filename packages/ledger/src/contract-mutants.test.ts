@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { BrokerError, type Lease, type Rotation, type Sealed } from '@keyturn/core'
 import { expect, test } from 'vitest'
 import { campaignMutants } from '../test/campaign-mutants.ts'
+import { envelopeMutants } from '../test/envelope-mutants.ts'
 import { kekMutants } from '../test/kek-mutants.ts'
 import { type Mutant, planted } from '../test/mutant.ts'
 import { ledgerContract } from './contract.ts'
@@ -237,7 +238,7 @@ const mutants: readonly Mutant[] = [
   },
 ]
 
-test.each([...mutants, ...kekMutants, ...campaignMutants])('$fault: caught', async mutant => {
+test.each([...mutants, ...envelopeMutants, ...kekMutants, ...campaignMutants])('$fault: caught', async mutant => {
   const check = ledgerContract.find(({ title }) => title === mutant.caughtBy)
   if (check === undefined) throw new Error(`no check is called ${mutant.caughtBy}`)
   let now = Date.UTC(2026, 0, 1)

@@ -1,6 +1,7 @@
 import { backupChecks } from './contract/backups.ts'
 import { campaignChecks } from './contract/campaigns.ts'
 import { changeChecks } from './contract/changes.ts'
+import { envelopeChecks } from './contract/envelopes.ts'
 import { instanceChecks } from './contract/instances.ts'
 import { kekChecks } from './contract/keks.ts'
 import { registerChecks } from './contract/registers.ts'
@@ -18,6 +19,7 @@ export const ledgerContract: readonly LedgerCheck[] = [
   ...wishChecks,
   ...secretChecks,
   ...registerChecks,
+  ...envelopeChecks,
   ...kekChecks,
   ...instanceChecks,
   ...campaignChecks,

@@ -2,6 +2,7 @@ import type { Clock, Random } from '@keyturn/core'
 import type { Ledger } from '../ledger.ts'
 import { MemoryBackups } from './backups.ts'
 import { MemoryCampaigns } from './campaigns.ts'
+import { MemoryEnvelopes } from './envelopes.ts'
 import { MemoryInstances } from './instances.ts'
 import { MemoryJournal } from './journal.ts'
 import { MemoryKeks } from './keks.ts'
@@ -22,6 +23,7 @@ export class MemoryLedger implements Ledger {
   readonly idempotency: MemoryIdempotencyKeys
   readonly outbox: MemoryOutbox
   readonly sealed: MemorySealedRecords
+  readonly envelopes: MemoryEnvelopes
   readonly keks: MemoryKeks
   readonly instances: MemoryInstances
   readonly campaigns: MemoryCampaigns
@@ -39,6 +41,7 @@ export class MemoryLedger implements Ledger {
     this.idempotency = new MemoryIdempotencyKeys(state)
     this.outbox = new MemoryOutbox(state)
     this.sealed = new MemorySealedRecords(state)
+    this.envelopes = new MemoryEnvelopes(state, this.id)
     this.keks = new MemoryKeks(state)
     this.instances = new MemoryInstances(state)
     this.campaigns = new MemoryCampaigns(state)

@@ -94,6 +94,7 @@ export class MemorySecrets implements Secrets {
       next: copy(write.next(number)),
     }
     const rows = patchedVersions(id, versions, copy(kept), now)
+    state.admit(intent.next)
     state.putVersions(id, rows)
     state.putSecret(id, { nextNumber: number + 1 })
     state.writes.set(id, { intent, begunAt: now, incarnation: state.incarnation })

@@ -11,7 +11,7 @@ import type {
   SecretName,
 } from '@keyturn/core'
 import type { BackupRecord, Campaign, Instance, KekRecord, Operation, OperationItem, OutboxRow, TokenRow, WriteIntent } from '../ledger.ts'
-import { noRotation, noSecret } from '../rules/refusal.ts'
+import { kekRetired, noRotation, noSecret } from '../rules/refusal.ts'
 
 /** A rotation with what only the ledger knows of it: who holds it until when, and whether someone acted since its holder last looked. */
 export interface HeldRotation {
@@ -115,8 +115,17 @@ export class MemoryState {
     return [...(this.revocations.get(id)?.values() ?? [])].sort((a, b) => a.number - b.number)
   }
 
+  /** Notes the KEK of a value that is about to be kept; `precondition_failed` when it is retired. */
+  admit({ kekId }: Sealed): void {
+    const kek = this.keks.get(kekId)
+    if (kek === undefined) this.keks.set(kekId, { fingerprint: null, wraps: 0, retiredAt: null })
+    else if (kek.retiredAt !== null) throw kekRetired(kekId)
+  }
+
   putVersions(id: SecretId, rows: readonly LedgerVersion[]): void {
     const { nextNumber } = this.secret(id)
+    for (const { number, sealed } of rows)
+      if (sealed !== null && sealed.kekId !== this.versions.get(id)?.get(number)?.sealed?.kekId) this.admit(sealed)
     this.versions.set(id, new Map([...(this.versions.get(id) ?? []), ...rows.map(row => [row.number, row] as const)]))
     this.putSecret(id, { nextNumber: rows.reduce((next, row) => Math.max(next, row.number + 1), nextNumber) })
   }

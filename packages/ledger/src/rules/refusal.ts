@@ -40,3 +40,5 @@ export const noToken = (id: string): BrokerError => new BrokerError('not_found',
 
 /** A change that contradicts the ledger's own rules: a fault of the caller's code, never of its data. */
 export const broken = (rule: string): BrokerError => new BrokerError('internal', `refused by the ledger: ${rule}`)
+export const kekRetired = (id: string): BrokerError =>
+  new BrokerError('precondition_failed', `the KEK ${id} is retired: nothing is closed with it any more`, { detail: { kek: id } })
