@@ -5,9 +5,10 @@ export interface BrokerOptions {
   readonly tokenFile?: string
 }
 
-/** The broker at `KEYTURN_ADDR`, with the token of `--token-file` or `KEYTURN_TOKEN`. */
-export function brokerClient(terminal: Terminal, options: BrokerOptions): KeyturnClient {
-  return new KeyturnClient(connection(terminal, options))
+/** The broker at `KEYTURN_ADDR`, with the token of `--token-file` or `KEYTURN_TOKEN`. `untilDone`: a call that was sent is waited for, also when the command is to end. */
+export function brokerClient(terminal: Terminal, options: BrokerOptions, { untilDone = false } = {}): KeyturnClient {
+  const { signal, ...rest } = connection(terminal, options)
+  return new KeyturnClient(untilDone || signal === undefined ? rest : { ...rest, signal })
 }
 
 /** The keys and backups of the same broker, with the same token. */

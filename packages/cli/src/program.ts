@@ -10,6 +10,7 @@ import { copy } from './commands/copy.ts'
 import { remove } from './commands/delete.ts'
 import { doctor } from './commands/doctor.ts'
 import { get } from './commands/get.ts'
+import { importSecrets } from './commands/import.ts'
 import { list } from './commands/list.ts'
 import { retry } from './commands/retry.ts'
 import { rollback } from './commands/rollback.ts'
@@ -31,6 +32,7 @@ const commands = [
   set,
   remove,
   copy,
+  importSecrets,
   list,
   versions,
   rotate,

@@ -12,7 +12,7 @@ import { BrokerError, SecretValue } from '@keyturn/core'
  */
 export class SmallBroker {
   readonly token = 'kt_admin_0123456789abcdef'
-  readonly secrets = new Map<string, { type: string; labels: Record<string, string>; versions: SecretValue[] }>()
+  readonly secrets = new Map<string, Kept>()
   /** Every request, as `METHOD target`, with its body. */
   readonly requests: Array<{ line: string; body: string; headers: IncomingMessage['headers'] }> = []
   /** An answer that comes before any route: a proxy's page, a redirect. */
@@ -90,18 +90,21 @@ export class SmallBroker {
     if (headers.accept === 'text/plain') {
       return { status: 200, headers: { ...etag, 'content-type': 'text/plain' }, bytes: api.toPlain(value, field) }
     }
-    return { status: 200, headers: etag, json: this.#secret(name, value, number, field) }
+    return { status: 200, headers: etag, json: this.#secret(name, kept, value, number, field) }
   }
 
   putSecret({ target, headers, body }: Call): Answer {
     const name = this.#allowed(api.nameInTarget(target, '/v1/secrets/'))
-    const { type = 'generic', labels = {}, ...value } = api.secretWrite.parse(body)
+    const { type, labels, ...value } = api.secretWrite.parse(body)
     const kept = this.secrets.get(name)
     const current = kept === undefined ? undefined : `"${kept.versions.length}"`
     const isMet = headers['if-none-match'] === '*' ? kept === undefined : (headers['if-match'] ?? current) === current
     if (!isMet) throw new BrokerError('conflict', `${name} is at another version`, { detail: { current: kept?.versions.length ?? null } })
     const versions = [...(kept?.versions ?? []), api.fromWire(value)]
-    this.secrets.set(name, { type: kept?.type ?? type, labels: kept?.labels ?? labels, versions })
+    if (kept !== undefined && kept.type !== 'generic' && type !== undefined && type !== kept.type) {
+      throw new BrokerError('conflict', `the type of this secret is ${kept.type}`)
+    }
+    this.secrets.set(name, { type: type ?? kept?.type ?? 'generic', labels: labels ?? kept?.labels ?? {}, versions })
     const json = { name, version: String(versions.length), createdAt: instant }
     return { status: kept === undefined ? 201 : 200, headers: { etag: `"${versions.length}"` }, json }
   }
@@ -145,7 +148,7 @@ export class SmallBroker {
       try {
         const { name, kept } = this.#kept(item.name)
         const [value = SecretValue.text('')] = kept.versions.slice(-1)
-        return { name, status: 200, secret: this.#secret(name, value, kept.versions.length, item.field) }
+        return { name, status: 200, secret: this.#secret(name, kept, value, kept.versions.length, item.field) }
       } catch (error) {
         const problem = api.problemOf(error, 'req')
         return { name: item.name, status: problem.status, error: problem }
@@ -286,20 +289,26 @@ export class SmallBroker {
     return name
   }
 
-  #kept(given: string): { name: string; kept: { type: string; versions: SecretValue[] } } {
+  #kept(given: string): { name: string; kept: Kept } {
     const name = [...this.secrets.keys()].find(kept => idOf(kept) === given) ?? this.#allowed(given)
     const kept = this.secrets.get(name)
     if (kept === undefined) throw new BrokerError('not_found', `${name} does not exist`, { hint: 'keyturn list shows what does' })
     return { name, kept }
   }
 
-  #secret(name: string, value: SecretValue, number: number, field?: string): object {
-    const metadata = { name, version: String(number), stage: 'current', type: 'api-key', labels: {}, createdAt: instant }
+  #secret(name: string, { type, labels }: Kept, value: SecretValue, number: number, field?: string): object {
+    const metadata = { name, version: String(number), stage: 'current', type, labels, createdAt: instant }
     return { ...metadata, ...api.toWire(value, field), grace: null, rotatesAt: null, ttl: 30 }
   }
 }
 
 export const instant = '2026-11-21T15:00:00.000Z'
+
+interface Kept {
+  type: string
+  labels: Record<string, string>
+  readonly versions: SecretValue[]
+}
 
 interface Call {
   readonly target: string
