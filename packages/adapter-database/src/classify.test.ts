@@ -1,26 +1,27 @@
-import { DatabaseSync } from 'node:sqlite'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { wallClock } from '@keyturn/conformance'
 import { BrokerError, type ErrorCode, remedies } from '@keyturn/core'
+import type { Sql } from '@keyturn/sql'
+import { SqliteDatabase } from '@keyturn/sql/sqlite'
 import { expect, test } from 'vitest'
-import { classify } from './classify.ts'
+import { classify, named } from './classify.ts'
 
-const sqlite = (errcode: number) => Object.assign(new Error('x'), { code: 'ERR_SQLITE_ERROR', errcode })
+const from = (code: ErrorCode, origin: object) => new BrokerError(code, 'x', { cause: Object.assign(new Error('raw'), origin) })
+const sqlite = (code: ErrorCode, errcode: number) => from(code, { code: 'ERR_SQLITE_ERROR', errcode })
 const system = (code: string) => Object.assign(new Error('x'), { code })
 
 test.each<[string, unknown, ErrorCode]>([
-  ['busy', sqlite(5), 'unavailable'],
-  ['busy, recovering', sqlite(5 | (1 << 8)), 'unavailable'],
-  ['locked', sqlite(6), 'unavailable'],
-  ['read-only', sqlite(8), 'permission_denied'],
-  ['input or output failed', sqlite(10), 'outcome_unknown'],
-  ['fsync failed', sqlite(10 | (4 << 8)), 'outcome_unknown'],
-  ['damaged', sqlite(11), 'corrupt'],
-  ['full', sqlite(13), 'unavailable'],
-  ['cannot open', sqlite(14), 'unavailable'],
-  ['too big', sqlite(18), 'too_large'],
-  ['no database', sqlite(26), 'corrupt'],
-  ['a constraint', sqlite(19), 'internal'],
-  ['not found, which SQLite says of its own internals', sqlite(12), 'internal'],
-  ['an unknown result', sqlite(99), 'internal'],
+  ['a file that is read-only', sqlite('unavailable', 8), 'permission_denied'],
+  ['a file that may not be touched', sqlite('unavailable', 3 | (1 << 8)), 'permission_denied'],
+  ['a statement that is not authorised', sqlite('internal', 23), 'permission_denied'],
+  ['a commit that the disk refused', sqlite('outcome_unknown', 10), 'outcome_unknown'],
+  ['a full disk', sqlite('unavailable', 13), 'unavailable'],
+  ['a wrong password', from('unavailable', { code: '28P01' }), 'unauthenticated'],
+  ['a role that may not log in', from('unavailable', { code: '28000' }), 'unauthenticated'],
+  ['a role without the right', from('permission_denied', { code: '42501' }), 'permission_denied'],
+  ['a server that is not there', from('unavailable', { code: 'ECONNREFUSED' }), 'unavailable'],
   ['no access', system('EACCES'), 'permission_denied'],
   ['no space', system('ENOSPC'), 'unavailable'],
   ['no such file', system('ENOENT'), 'internal'],
@@ -31,25 +32,19 @@ test.each<[string, unknown, ErrorCode]>([
   expect(classify(error)).toEqual({ code })
 })
 
-test('what SQLite really throws has the form that is read here', () => {
-  const database = new DatabaseSync(':memory:')
-  const thrown = (run: () => void): unknown => {
-    try {
-      run()
-    } catch (error) {
-      return error
-    }
-    return undefined
-  }
-  database.exec('create table full (text); pragma max_page_count = 2')
-  expect(classify(thrown(() => database.exec('insert into full values (zeroblob(100000))')))).toEqual({ code: 'unavailable' })
-  database.exec('pragma query_only = on')
-  expect(classify(thrown(() => database.exec('drop table full')))).toEqual({ code: 'permission_denied' })
-  database.close()
-  expect(classify(thrown(() => database.exec('select 1')))).toEqual({ code: 'unavailable' })
+test('what SQLite really throws is named through the database, in and out of a transaction', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'keyturn-classify-'))
+  const sql: Sql = named(new SqliteDatabase({ file: join(folder, 'some.db'), clock: wallClock, what: 'store' }))
+  await sql.rows('pragma query_only = on')
+  const refusal = { code: 'permission_denied', message: 'store: it is read-only' }
+  await expect(sql.rows('create table t (text)')).rejects.toMatchObject(refusal)
+  await expect(sql.transaction(tx => tx.change('create table t (text)'))).rejects.toMatchObject(refusal)
+  await sql.close()
+  await expect(sql.rows('select 1')).rejects.toMatchObject({ code: 'unavailable' })
+  rmSync(folder, { recursive: true })
 })
 
 test('nothing is ever taken for an absent secret', () => {
-  for (let code = 0; code < 4096; code++) expect(classify(sqlite(code)).code).not.toBe('not_found')
+  for (let code = 0; code < 4096; code++) expect(classify(sqlite('internal', code)).code).not.toBe('not_found')
   expect(Object.keys(remedies)).toContain(classify(new Error('x')).code)
 })

@@ -1,21 +1,10 @@
 import { BrokerError, type Classification, type ErrorCode } from '@keyturn/core'
+import type { Sql } from '@keyturn/sql'
 
-/** Primary result codes of SQLite (https://www.sqlite.org/rescode.html). What is missing here is a fault of this adapter: `internal`. */
-const byResultCode: Readonly<Record<number, ErrorCode>> = {
-  3: 'permission_denied', // PERM
-  5: 'unavailable', // BUSY
-  6: 'unavailable', // LOCKED
-  7: 'unavailable', // NOMEM
-  8: 'permission_denied', // READONLY
-  9: 'cancelled', // INTERRUPT
-  10: 'outcome_unknown', // IOERR: a commit may have reached the disk before the failure
-  11: 'corrupt', // CORRUPT
-  13: 'unavailable', // FULL: rolled back, so it did not happen
-  14: 'unavailable', // CANTOPEN
-  18: 'too_large', // TOOBIG
-  23: 'permission_denied', // AUTH
-  26: 'corrupt', // NOTADB
-}
+/** What a store says otherwise than a ledger, by SQLite's primary code (https://www.sqlite.org/rescode.html): here it is a denial. */
+const byResultCode: Readonly<Record<number, ErrorCode>> = { 3: 'permission_denied', 8: 'permission_denied', 23: 'permission_denied' }
+/** By class of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html): a login that is refused. */
+const byStateClass: Readonly<Record<string, ErrorCode>> = { '28': 'unauthenticated' }
 
 const bySystemCode: Readonly<Record<string, ErrorCode>> = {
   EACCES: 'permission_denied',
@@ -26,22 +15,36 @@ const bySystemCode: Readonly<Record<string, ErrorCode>> = {
   EMFILE: 'unavailable',
   ENFILE: 'unavailable',
   EIO: 'outcome_unknown',
-  // the file was closed under a call that came late
-  ERR_INVALID_STATE: 'unavailable',
 }
 
-/** Names what SQLite, the file system or an aborted signal threw. */
+/** Names what a database, the file system or an aborted signal threw. */
 export function classify(error: unknown): Classification {
-  if (error instanceof BrokerError) return { code: error.code }
+  if (error instanceof BrokerError) return { code: sharper(error.origin) ?? error.code }
   if (!(error instanceof Error)) return { code: 'internal' }
   if (error.name === 'AbortError') return { code: 'cancelled' }
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown }
-  // an extended code carries the primary one in its low byte
-  if (code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number') return { code: byResultCode[errcode & 0xff] ?? 'internal' }
-  return { code: (typeof code === 'string' ? bySystemCode[code] : undefined) ?? 'internal' }
+  const code = 'code' in error && typeof error.code === 'string' ? bySystemCode[error.code] : undefined
+  return { code: code ?? 'internal' }
 }
 
-/** Whether SQLite could not get the lock because somebody else holds it. */
-export function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' && [5, 6].includes(error.errcode & 0xff)
+function sharper(raw: unknown): ErrorCode | undefined {
+  if (!(raw instanceof Error)) return undefined
+  const { code, errcode } = raw as { code?: unknown; errcode?: unknown }
+  if (typeof errcode === 'number') return byResultCode[errcode & 0xff]
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? byStateClass[code.slice(0, 2)] : undefined
+}
+
+/** The database, its errors with the codes that a store has for them. */
+export function named(sql: Sql): Sql {
+  const renamed = (error: unknown): never => {
+    if (!(error instanceof BrokerError)) throw error
+    const { code } = classify(error)
+    throw code === error.code ? error : new BrokerError(code, error.message, { cause: error.origin })
+  }
+  return {
+    dialect: sql.dialect,
+    rows: (statement, parameters) => sql.rows(statement, parameters).catch(renamed),
+    transaction: run => sql.transaction(run).catch(renamed),
+    erase: tables => sql.erase(tables).catch(renamed),
+    close: () => sql.close(),
+  }
 }

@@ -9,9 +9,9 @@ import { failure } from '@keyturn/conformance'
 import { type OpenContext, textOf } from '@keyturn/core'
 import { Keyring, parseKek } from '@keyturn/envelope'
 import { afterAll, describe, expect, test } from 'vitest'
-import { at, call, fileIn, keyringOf, options, random, scratch, withSql } from '../test/scratch.ts'
+import { at, call, fileIn, keyringOf, options, scratch, withSql } from '../test/scratch.ts'
 import { openClient } from './client.ts'
-import { migrations, pragma } from './migrations.ts'
+import { migrations } from './migrations.ts'
 import { open } from './store.ts'
 
 const { context: contextIn, folder, remove } = scratch()
@@ -45,6 +45,7 @@ function startHolder(context: OpenContext, doing: 'hold' | 'write') {
   }
 }
 
+const schemaOf = (database: DatabaseSync) => database.prepare('pragma user_version').get()?.user_version
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
 describe('the file', () => {
@@ -71,16 +72,17 @@ describe('the file', () => {
     await adapter.close()
   })
 
-  test('is opened durable: write-ahead log, synchronous=FULL, exclusive, foreign keys, zeroed pages', () => {
-    const client = openClient(fileIn(contextIn()), random)
-    const read = (name: string) => Object.values(client.database.prepare(`pragma ${name}`).get() ?? {})[0]
-    expect(read('journal_mode')).toBe('wal')
-    expect(read('synchronous')).toBe(2)
-    expect(read('locking_mode')).toBe('exclusive')
-    expect(read('foreign_keys')).toBe(1)
-    expect(read('secure_delete')).toBe(1)
-    client.close()
-    expect(readdirSync(join(client.file, '..'))).toEqual(['secrets.db'])
+  test('is opened durable: write-ahead log, synchronous=FULL, exclusive, foreign keys, zeroed pages', async () => {
+    const context = contextIn()
+    const { sql } = await openClient(options, context)
+    const read = async (name: string) => Object.values((await sql.rows(`pragma ${name}`))[0] ?? {})[0]
+    expect(await read('journal_mode')).toBe('wal')
+    expect(await read('synchronous')).toBe(2)
+    expect(await read('locking_mode')).toBe('exclusive')
+    expect(await read('foreign_keys')).toBe(1)
+    expect(await read('secure_delete')).toBe(1)
+    await sql.close()
+    expect(readdirSync(context.data)).toEqual(['secrets.db'])
   })
 })
 
@@ -143,7 +145,7 @@ describe('migrations', () => {
     }
     expect(ids[0]).toMatch(/^db_[0-9a-f]{32}$/)
     expect(ids[1]).toBe(ids[0])
-    expect(withSql(context, database => pragma(database, 'user_version'))).toBe(migrations.length)
+    expect(withSql(context, schemaOf)).toBe(migrations.length)
   })
 
   test('a file of a newer Keyturn is refused and left as it is', async () => {
@@ -153,7 +155,7 @@ describe('migrations', () => {
     const error = await failure(open(options, context, { keyring: keyringOf() }))
     expect(error.code).toBe('precondition_failed')
     expect(error.message).toContain(`has schema ${migrations.length + 1}`)
-    expect(withSql(context, database => pragma(database, 'user_version'))).toBe(migrations.length + 1)
+    expect(withSql(context, schemaOf)).toBe(migrations.length + 1)
   })
 
   test("somebody else's database is refused and left as it is", async () => {

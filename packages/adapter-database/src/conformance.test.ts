@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { capabilityTable, type Fault, runStoreChecks, type StoreHarness, tableDiffers } from '@keyturn/conformance'
 import { type OpenContext, SecretValue, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { afterAll, describe, expect, test } from 'vitest'
-import { at, fileIn, intent, keyringOf, options, random, scratch, withSql } from '../test/scratch.ts'
+import { at, intent, keyringOf, options, scratch, withSql } from '../test/scratch.ts'
 import { type Client, openClient } from './client.ts'
 import { open, openOn } from './store.ts'
 
@@ -13,34 +13,37 @@ afterAll(remove)
 const path = at('faults/sealed')
 
 /** One process holds the file: whoever opens it while it is open shares the handle, and the last to close closes it. */
-let shared: { readonly client: Client; readonly adapter: StoreAdapter; holders: number } | undefined
+let shared: { readonly opened: Promise<{ readonly client: Client; readonly adapter: StoreAdapter }>; holders: number } | undefined
 async function openShared(): Promise<StoreAdapter> {
-  if (shared === undefined) {
-    const context = contextIn('shared')
-    const client = openClient(fileIn(context), random)
-    shared = { client, adapter: openOn(client, context, keyringOf()), holders: 0 }
-  }
+  shared ??= { opened: openWhole(contextIn('shared')), holders: 0 }
   const mine = shared
   mine.holders += 1
+  const { adapter } = await mine.opened
   let held = true
   return {
-    ...mine.adapter,
+    ...adapter,
     async close() {
-      if (!held) return mine.adapter.close()
+      if (!held) return adapter.close()
       held = false
       mine.holders -= 1
       if (mine.holders > 0) return
       shared = undefined
-      await mine.adapter.close()
+      await adapter.close()
     },
   }
 }
 
+async function openWhole(context: OpenContext): Promise<{ readonly client: Client; readonly adapter: StoreAdapter }> {
+  const client = await openClient(options, context)
+  return { client, adapter: await openOn(client, context, keyringOf()) }
+}
+
 /** Many writes without waiting for the disk. */
 async function fill(paths: readonly StorePath[]): Promise<void> {
-  shared?.client.database.exec('pragma synchronous = off')
-  for (const path of paths) await shared?.adapter.write(path, SecretValue.text('filled'), intent())
-  shared?.client.database.exec('pragma synchronous = full')
+  const { client, adapter } = (await shared?.opened) ?? (await openWhole(contextIn('shared')))
+  await client.sql.rows('pragma synchronous = off')
+  for (const path of paths) await adapter.write(path, SecretValue.text('filled'), intent())
+  await client.sql.rows('pragma synchronous = full')
 }
 
 /** A store of its own with one sealed value at `path`, closed again. */
@@ -56,12 +59,11 @@ async function sealedStore(sql = ''): Promise<OpenContext> {
 /** The store of a connection with a limit set by SQLite itself, after the limit is reached. */
 async function limitedStore(pragma: string): Promise<StoreAdapter> {
   const context = await sealedStore()
-  const client = openClient(fileIn(context), random)
-  const adapter = openOn(client, context, keyringOf())
+  const { client, adapter } = await openWhole(context)
   const write = () => adapter.write(path, SecretValue.text('filler'), intent())
   // the first write reserves wraps; the limit must meet the versions
   await write()
-  client.database.exec(pragma)
+  await client.sql.rows(pragma)
   const refused = () =>
     write().then(
       () => false,
@@ -93,7 +95,7 @@ const faults: readonly Fault[] = [
     code: 'corrupt',
     path,
     open: async () => {
-      const sql = "drop trigger secrets_keep_their_place; update secrets set id = 'sec_00000000000000000000000000'"
+      const sql = "drop trigger secrets_do_not_change; update secrets set id = 'sec_00000000000000000000000000'"
       return open(options, await sealedStore(sql), { keyring: keyringOf() })
     },
   },

@@ -1,5 +1,5 @@
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { SecretId } from '@keyturn/core'
+import { type Dialect, integer, integerOrNull, type Row, type SqlValue, type Transaction, text, textOrNull } from '@keyturn/sql'
 
 export interface SecretRow {
   /** The key inside this database. */
@@ -9,7 +9,7 @@ export interface SecretRow {
   readonly path: string
   /** Grows whenever the current version changes: the etag. */
   readonly revision: number
-  readonly deleted_at: number | null
+  readonly deletedAt: number | null
   /** The idempotency key of the last deletion. */
   readonly deletion: string | null
 }
@@ -19,78 +19,130 @@ export interface VersionFacts {
   readonly number: number
   readonly label: 'current' | 'pending' | 'previous' | null
   readonly disabled: 0 | 1
-  readonly created_at: number
+  readonly createdAt: number
   /** Null once the version is destroyed. */
-  readonly kek: string | null
+  readonly kekId: string | null
 }
 
 export interface VersionRow extends VersionFacts {
   readonly kind: 'text' | 'bytes' | 'fields'
+}
+
+/** A version with what is sealed of it; null once it is destroyed. */
+export interface SealedRow extends VersionRow {
   readonly payload: Uint8Array | null
   readonly wrap: Uint8Array | null
 }
 
-/** A version found by the intent that made it. */
-export interface IntentRow extends VersionFacts {
+/** A version that a write must know of: the newest, those that have a label to give, or the one of its own intent. */
+export interface KnownRow extends VersionRow {
+  readonly intent: string
   readonly fingerprint: Uint8Array
 }
 
-export type CurrentRow = VersionRow & Pick<SecretRow, 'id' | 'revision'>
+/** A database, or a transaction of it. */
+export interface Reader {
+  rows(sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]>
+}
 
-const facts = 'v.number, v.label, v.disabled, v.created_at, v.kek'
-const sealed = `${facts}, v.kind, v.payload, v.wrap`
+const facts = 'v.number, v.label, v.disabled, v.created_at, v.kek_id, v.kind'
+const ofSecret = 's.number as secret, s.id, s.path, s.revision, s.deleted_at, s.deletion'
 
-/** Every statement of the store, prepared once. Row types follow the strict schema in `migrations.ts`. */
-export function openRows(database: DatabaseSync) {
-  const one = <Row>(sql: string) => {
-    const statement = database.prepare(sql)
-    // strict tables hold the types that the schema names
-    return (...values: SQLInputValue[]) => statement.get(...values) as Row | undefined
-  }
-  const all = <Row>(sql: string) => {
-    const statement = database.prepare(sql)
-    return (...values: SQLInputValue[]) => statement.all(...values) as unknown as readonly Row[]
-  }
-  const run = (sql: string) => {
-    const statement = database.prepare(sql)
-    return (...values: SQLInputValue[]) => statement.run(...values)
-  }
-  return {
-    storeId: one<{ id: string }>('select id from store'),
-    secret: one<SecretRow>('select number, id, path, revision, deleted_at, deletion from secrets where path = ?'),
-    current: one<CurrentRow>(
-      `select s.id, s.revision, ${sealed} from secrets s join versions v on v.secret = s.number and v.label = 'current'
-       where s.path = ? and s.deleted_at is null`,
-    ),
-    version: one<VersionRow>(`select ${sealed} from versions v where v.secret = ? and v.number = ?`),
-    newest: one<Pick<VersionRow, 'number' | 'kind'>>('select number, kind from versions where secret = ? order by number desc limit 1'),
-    labelled: one<Pick<VersionRow, 'number' | 'kind'>>('select number, kind from versions where secret = ? and label = ?'),
-    byIntent: one<IntentRow>(`select ${facts}, v.fingerprint from versions v where v.secret = ? and v.intent = ?`),
-    history: all<VersionFacts>(`select ${facts} from versions v where v.secret = ? and v.number < ? order by v.number desc limit ?`),
-    paths: all<{ path: string }>(
-      `select path from secrets s where path >= ? and path > ? and deleted_at is null
-       and exists (select 1 from versions v where v.secret = s.number and v.label = 'current') order by path limit ?`,
-    ),
-    keksInUse: all<{ id: string; fingerprint: string; wraps: number; versions: number }>(
-      'select id, fingerprint, wraps, (select count(*) from versions where kek = keks.id) as versions from keks order by id',
-    ),
+/** Every statement that looks. Names carry their schema: a single statement has no search path of its own. */
+export class Rows {
+  readonly #statements: ReturnType<typeof statements>
 
-    addSecret: run('insert into secrets (id, path, revision) values (?, ?, 0)'),
-    addVersion: run(
-      `insert into versions (secret, number, kind, label, created_at, intent, fingerprint, kek, payload, wrap)
-       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    relabel: run('update versions set label = ? where secret = ? and label = ?'),
-    label: run('update versions set label = ? where secret = ? and number = ?'),
-    withhold: run('update versions set disabled = ? where secret = ? and number = ?'),
-    destroy: run('update versions set kek = null, payload = null, wrap = null where secret = ? and number = ?'),
-    touch: run('update secrets set revision = revision + 1, deleted_at = null where number = ?'),
-    remove: run('update secrets set revision = revision + 1, deleted_at = ?, deletion = ? where number = ?'),
-    addWraps: one<{ fingerprint: string; wraps: number }>(
-      `insert into keks (id, fingerprint, wraps) values (?, ?, ?)
-       on conflict (id) do update set wraps = wraps + excluded.wraps returning fingerprint, wraps`,
-    ),
+  constructor(dialect: Dialect) {
+    this.#statements = statements(dialect)
+  }
+
+  async storeId(on: Reader): Promise<string | undefined> {
+    const [row] = await on.rows(this.#statements.storeId)
+    return row === undefined ? undefined : text(row, 'id')
+  }
+
+  async secret(on: Reader, path: string): Promise<SecretRow | undefined> {
+    return secretIn((await on.rows(this.#statements.secret, [path]))[0])
+  }
+
+  /** Nobody else writes to the secret before the transaction ends. What is looked at after this is as the last writer left it. */
+  async locked(tx: Transaction, path: string): Promise<SecretRow | undefined> {
+    return secretIn((await tx.rows(this.#statements.locked, [path]))[0])
+  }
+
+  async current(on: Reader, path: string): Promise<{ readonly secret: SecretRow; readonly version: SealedRow } | undefined> {
+    const [row] = await on.rows(this.#statements.current, [path])
+    const secret = secretIn(row)
+    return row === undefined || secret === undefined ? undefined : { secret, version: sealedIn(row) }
+  }
+
+  async version(on: Reader, secret: SecretRow, number: number): Promise<SealedRow | undefined> {
+    const [row] = await on.rows(this.#statements.version, [secret.number, number])
+    return row === undefined ? undefined : sealedIn(row)
+  }
+
+  async known(on: Reader, secret: SecretRow, intent: string | null): Promise<readonly KnownRow[]> {
+    return (await on.rows(this.#statements.known, [secret.number, intent])).map(row => ({
+      ...versionIn(row),
+      intent: text(row, 'intent'),
+      fingerprint: blob(row, 'fingerprint') ?? new Uint8Array(),
+    }))
+  }
+
+  /** Downwards from a number, which is left out. */
+  async history(on: Reader, secret: SecretRow, before: number, limit: number): Promise<readonly VersionFacts[]> {
+    return (await on.rows(this.#statements.history, [secret.number, before, limit])).map(versionIn)
+  }
+
+  async paths(on: Reader, prefix: string, after: string, limit: number): Promise<readonly string[]> {
+    return (await on.rows(this.#statements.paths, [prefix, after, limit])).map(row => text(row, 'path'))
   }
 }
 
-export type Rows = ReturnType<typeof openRows>
+const statements = ({ schema, locked }: Dialect) => ({
+  storeId: `select id from ${schema}store`,
+  secret: `select ${ofSecret} from ${schema}secrets s where s.path = $1`,
+  locked: `select ${ofSecret} from ${schema}secrets s where s.path = $1 ${locked('s')}`,
+  current: `select ${ofSecret}, ${facts}, v.payload, v.wrap from ${schema}secrets s
+    join ${schema}versions v on v.secret = s.number and v.label = 'current' where s.path = $1 and s.deleted_at is null`,
+  version: `select ${facts}, v.payload, v.wrap from ${schema}versions v where v.secret = $1 and v.number = $2`,
+  known: `select ${facts}, v.intent, v.fingerprint from ${schema}versions v where v.secret = $1 and (v.intent = $2
+    or v.label in ('current', 'previous') or v.number = (select max(n.number) from ${schema}versions n where n.secret = $1)) order by v.number`,
+  history: `select ${facts} from ${schema}versions v where v.secret = $1 and v.number < $2 order by v.number desc limit $3`,
+  paths: `select s.path from ${schema}secrets s where s.path >= $1 and s.path > $2 and s.deleted_at is null
+    and exists (select 1 from ${schema}versions v where v.secret = s.number and v.label = 'current') order by s.path limit $3`,
+})
+
+function secretIn(row: Row | undefined): SecretRow | undefined {
+  if (row === undefined) return undefined
+  return {
+    number: integer(row, 'secret'),
+    // made by `secretIdFrom`
+    id: text(row, 'id') as SecretId,
+    path: text(row, 'path'),
+    revision: integer(row, 'revision'),
+    deletedAt: integerOrNull(row, 'deleted_at'),
+    deletion: textOrNull(row, 'deletion'),
+  }
+}
+
+function versionIn(row: Row): VersionRow {
+  const version = {
+    number: integer(row, 'number'),
+    label: textOrNull(row, 'label'),
+    disabled: integer(row, 'disabled'),
+    createdAt: integer(row, 'created_at'),
+    kekId: textOrNull(row, 'kek_id'),
+    kind: text(row, 'kind'),
+  }
+  // the schema checks the words
+  return version as VersionRow
+}
+
+const sealedIn = (row: Row): SealedRow => ({ ...versionIn(row), payload: blob(row, 'payload'), wrap: blob(row, 'wrap') })
+
+/** Not copied: what reads it does not keep it. */
+function blob(row: Row, column: string): Uint8Array | null {
+  const value = row[column]
+  return value instanceof Uint8Array ? value : null
+}

@@ -58,7 +58,7 @@ describe('versions', () => {
   })
 
   test('more than a page of them are told, each once, newest first', async () => {
-    const store = openUnsynced()
+    const store = await openUnsynced()
     for (let count = 0; count < 300; count++) await store.stage(path, text(`${count}`), intent())
     expect((await collect(store.versions(path))).map(({ order }) => order)).toEqual(Array.from({ length: 300 }, (_, at) => 300 - at))
   })
@@ -185,7 +185,7 @@ test('a list starts, ends and goes on at the right places whatever the names', a
 })
 
 test('a list goes on over a page while secrets come and go', async () => {
-  const store = openUnsynced()
+  const store = await openUnsynced()
   const name = (at: number) => `app/${String(at).padStart(4, '0')}`
   for (let count = 0; count < 600; count++) await store.write(at(name(count)), text('x'), intent())
   const listed: string[] = []

@@ -1,145 +1,104 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { BrokerError, type Etag, type SecretId, type SecretValue, type StoreAdapter, type StorePath, type VersionInfo } from '@keyturn/core'
+import { BrokerError, type SecretId, type SecretValue, type StoreAdapter, type StorePath, type VersionInfo } from '@keyturn/core'
 import { kindOf } from '@keyturn/envelope'
+import { integer, type Transaction } from '@keyturn/sql'
+import { mustAllow, mustKeepForm } from './conditions.ts'
 import { nameOf } from './names.ts'
-import type { IntentRow, SecretRow, VersionRow } from './rows.ts'
+import type { KnownRow, SecretRow } from './rows.ts'
 import { secretIdFrom } from './secret-id.ts'
 import type { Parts } from './store.ts'
-import { etagOf, find, findVersion, gone, infoOf } from './versions.ts'
+import { infoOf } from './versions.ts'
 
 type WriteOptions = Parameters<StoreAdapter['write']>[2]
-type Act = 'write' | 'stage'
 
-/** Everything that changes which version is current. */
-export interface Writer {
-  add(act: Act, path: StorePath, value: SecretValue, options: WriteOptions): Promise<VersionInfo>
-  readonly promote: NonNullable<StoreAdapter['stages']>['promote']
-  readonly remove: NonNullable<StoreAdapter['delete']>
-  readonly restore: NonNullable<StoreAdapter['restore']>
+/** One version to be made. */
+export interface Making {
+  readonly act: 'write' | 'stage'
+  readonly path: StorePath
+  readonly value: SecretValue
+  readonly options: WriteOptions
 }
 
 /**
- * Each operation looks, seals and commits in one turn of the event loop, and no other process has the file: nothing can come between
- * the look and the commit.
+ * Adds a version, and makes it current when it is written rather than staged: one transaction, which holds the secret from the look to the commit. Run
+ * again, it looks and seals again. Wraps are reserved before, so that a transaction that is rolled back gives no count back.
  */
-export function openWriter(parts: Parts): Writer {
-  const { client, rows, context } = parts
-  return {
-    async add(act, path, value, options) {
-      options.signal.throwIfAborted()
-      nameOf(path)
-      const kekId = parts.keyring.currentId
-      await parts.meter.ready(kekId)
-      options.signal.throwIfAborted()
-      return addVersion(parts, act, path, value, options)
-    },
-    async promote(path, { from, to }, { signal }) {
-      signal.throwIfAborted()
-      const secret = find(rows, path)
-      const target = findVersion(rows, secret, to)
-      if (target.label === 'current') return
-      const current = rows.labelled(secret.number, 'current')
-      if ((current === undefined ? null : String(current.number)) !== from) {
-        throw new BrokerError('conflict', `${path}: version ${from ?? 'none'} is no longer current`, { hint: 'read it again' })
-      }
-      if (target.kek === null || target.disabled === 1) {
-        const state = infoOf(secret, target).state
-        throw new BrokerError('precondition_failed', `version ${to} of ${path} is ${state} and cannot become current`)
-      }
-      client.transaction(() => {
-        rows.relabel(null, secret.number, 'previous')
-        rows.relabel('previous', secret.number, 'current')
-        rows.label('current', secret.number, target.number)
-        rows.touch(secret.number)
-      })
-    },
-    async remove(path, { idempotencyKey, ifMatch, signal }) {
-      signal.throwIfAborted()
-      const secret = rows.secret(path)
-      if (secret?.deletion === idempotencyKey) return
-      if (secret === undefined || secret.deleted_at !== null || rows.labelled(secret.number, 'current') === undefined)
-        throw gone(rows, path)
-      mustMatch(path, ifMatch, etagOf(secret))
-      client.transaction(() => rows.remove(context.clock.now().getTime(), idempotencyKey, secret.number))
-    },
-    async restore(path, { signal }) {
-      signal.throwIfAborted()
-      const secret = rows.secret(path)
-      if (secret === undefined) throw gone(rows, path)
-      if (secret.deleted_at !== null) client.transaction(() => rows.touch(secret.number))
-    },
-  }
-}
-
-function addVersion(parts: Parts, act: Act, path: StorePath, value: SecretValue, options: WriteOptions): VersionInfo {
-  const { client, rows, sealer, context } = parts
-  const before = rows.secret(path)
-  const id = before?.id ?? secretIdFrom(context.random)
-  const fingerprint = fingerprintOf(parts, act, id, value)
-  const made = before === undefined ? undefined : rows.byIntent(before.number, options.idempotencyKey)
-  if (before !== undefined && made !== undefined) return replayed(path, before, made, fingerprint)
-
-  mustAllow(parts, act, path, before, options.ifMatch)
-  const kind = kindOf(value)
-  const newest = before === undefined ? undefined : rows.newest(before.number)
-  mustKeepForm(path, before, newest, kind)
-  const number = (newest?.number ?? 0) + 1
-  // outside the transaction: sealing may count wraps, and a count must not be rolled back
-  const { kekId, payload, wrap } = sealer.seal({ secretId: id, number, kind }, value)
-  const label = act === 'write' ? 'current' : 'pending'
-  const createdAt = context.clock.now().getTime()
-  client.transaction(() => {
-    const secret = before?.number ?? Number(rows.addSecret(id, path).lastInsertRowid)
-    if (act === 'write') {
-      rows.relabel(null, secret, 'previous')
-      rows.relabel('previous', secret, 'current')
-    }
-    rows.addVersion(secret, number, kind, label, createdAt, options.idempotencyKey, fingerprint, kekId, payload, wrap)
-    if (act === 'write') rows.touch(secret)
+export async function addVersion(parts: Parts, making: Making): Promise<VersionInfo> {
+  const { signal } = making.options
+  signal.throwIfAborted()
+  nameOf(making.path)
+  await parts.meter.ready(parts.keyring.currentId)
+  signal.throwIfAborted()
+  // of a secret that is not there yet; the bytes say nothing about it
+  const newId = secretIdFrom(parts.context.random)
+  return parts.sql.transaction(async tx => {
+    const secret = await parts.rows.locked(tx, making.path)
+    if (secret !== undefined) return addTo(parts, tx, secret, making)
+    mustAllow(making, undefined, [])
+    const made = await addSecret(tx, making, newId)
+    // somebody else was faster: what they made is there, and committed
+    if (made === undefined) return addTo(parts, tx, await mustBeLocked(parts, tx, making.path), making)
+    return insert(parts, tx, made, 1, making)
   })
-  const revision = (before?.revision ?? 0) + (act === 'write' ? 1 : 0)
-  return infoOf({ revision }, { number, label, disabled: 0, created_at: createdAt, kek: kekId })
 }
 
-/** Tells one intent from another that goes by its key. Keyed: a bare hash of a weak value could be guessed from the file. */
-function fingerprintOf({ context }: Parts, act: Act, id: SecretId, value: SecretValue): Buffer {
+async function addTo(parts: Parts, tx: Transaction, secret: SecretRow, making: Making): Promise<VersionInfo> {
+  const { act, path, value, options } = making
+  const known = await parts.rows.known(tx, secret, options.idempotencyKey)
+  const made = known.find(({ intent }) => intent === options.idempotencyKey)
+  if (made !== undefined) return replayed(path, secret, made, fingerprintOf(parts, making, secret.id))
+  mustAllow(making, secret, known)
+  const newest = known.at(-1)
+  mustKeepForm(path, secret, newest, kindOf(value))
+  options.signal.throwIfAborted()
+  if (act === 'write') await makeRoom(tx, secret.number, known)
+  const revision = secret.revision + (act === 'write' ? 1 : 0)
+  return insert(parts, tx, { ...secret, revision }, (newest?.number ?? 0) + 1, making)
+}
+
+/** What was current is previous, and what was previous is older. */
+export async function makeRoom(tx: Transaction, secret: number, known: readonly KnownRow[]): Promise<void> {
+  const has = (wanted: string) => known.some(({ label }) => label === wanted)
+  if (has('previous')) await tx.change("update versions set label = null where secret = $1 and label = 'previous'", [secret])
+  if (has('current')) await tx.change("update versions set label = 'previous' where secret = $1 and label = 'current'", [secret])
+  await tx.change('update secrets set revision = revision + 1, deleted_at = null where number = $1', [secret])
+}
+
+async function addSecret(tx: Transaction, { act, path }: Making, id: SecretId): Promise<SecretRow | undefined> {
+  const revision = act === 'write' ? 1 : 0
+  const [row] = await tx.rows(
+    'insert into secrets (id, path, revision) values ($1, $2, $3) on conflict (path) do nothing returning number',
+    [id, path, revision],
+  )
+  return row === undefined ? undefined : { number: integer(row, 'number'), id, path, revision, deletedAt: null, deletion: null }
+}
+
+async function mustBeLocked({ rows }: Parts, tx: Transaction, path: StorePath): Promise<SecretRow> {
+  const secret = await rows.locked(tx, path)
+  if (secret === undefined) throw new BrokerError('internal', `${path} was made and is not there`)
+  return secret
+}
+
+/** `secret` with the revision that it will have. */
+async function insert(parts: Parts, tx: Transaction, secret: SecretRow, number: number, making: Making): Promise<VersionInfo> {
+  const { act, value, options } = making
+  const kind = kindOf(value)
+  const { kekId, payload, wrap } = parts.sealer.seal({ secretId: secret.id, number, kind }, value)
+  const label = act === 'write' ? 'current' : 'pending'
+  await tx.change(
+    `insert into versions (secret, number, kind, label, created_at, intent, fingerprint, kek_id, payload, wrap)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    [secret.number, number, kind, label, tx.now, options.idempotencyKey, fingerprintOf(parts, making, secret.id), kekId, payload, wrap],
+  )
+  return infoOf(secret, { number, label, disabled: 0, createdAt: tx.now, kekId })
+}
+
+/** Tells one intent from another that goes by its key. Keyed: a bare hash of a weak value could be guessed from the database. */
+function fingerprintOf({ context }: Parts, { act, value }: Making, id: SecretId): Buffer {
   return createHmac('sha256', context.etagKey).update(`keyturn/database-intent/1\0${act}\0${id}\0`).update(value.encode()).digest()
 }
 
-function replayed(path: StorePath, secret: SecretRow, made: IntentRow, fingerprint: Buffer): VersionInfo {
-  if (timingSafeEqual(made.fingerprint, fingerprint)) return infoOf(secret, made)
+function replayed(path: StorePath, secret: SecretRow, made: KnownRow, fingerprint: Buffer): VersionInfo {
+  if (made.fingerprint.byteLength === fingerprint.byteLength && timingSafeEqual(made.fingerprint, fingerprint)) return infoOf(secret, made)
   throw new BrokerError('conflict', `${path}: this idempotency key made another version`, { hint: 'use a new key for a new value' })
-}
-
-function mustAllow({ rows }: Parts, act: Act, path: StorePath, secret: SecretRow | undefined, ifMatch: Etag | null | undefined): void {
-  const live = secret !== undefined && secret.deleted_at === null
-  if (act === 'stage' && secret !== undefined && !live) {
-    throw new BrokerError('precondition_failed', `${path} was deleted; nothing can be staged there`, {
-      hint: 'restore it, or write it anew',
-    })
-  }
-  const readable = live && rows.labelled(secret.number, 'current') !== undefined
-  mustMatch(path, ifMatch, readable ? etagOf(secret) : null)
-}
-
-function mustMatch(path: StorePath, wanted: Etag | null | undefined, etag: Etag | null): void {
-  if (wanted === undefined || wanted === etag) return
-  const why = wanted === null ? 'is there already' : 'has changed since it was read'
-  throw new BrokerError('conflict', `${path} ${why}`, { hint: 'read it again' })
-}
-
-/** A secret is one value or a set of fields, as it was first written; only a deletion ends that. */
-function mustKeepForm(
-  path: StorePath,
-  secret: SecretRow | undefined,
-  newest: Pick<VersionRow, 'kind'> | undefined,
-  kind: VersionRow['kind'],
-): void {
-  if (secret === undefined || newest === undefined || secret.deleted_at !== null) return
-  const fields = newest.kind === 'fields'
-  if (fields === (kind === 'fields')) return
-  const [is, write] = fields ? ['a set of fields', 'fields'] : ['one value', 'one value']
-  throw new BrokerError('invalid_argument', `${path} is ${is}, as it was first written`, {
-    hint: `write ${write}; to change its form, delete the secret and write it anew`,
-  })
 }

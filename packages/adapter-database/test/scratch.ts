@@ -39,11 +39,11 @@ export function scratch() {
       return store
     },
     /** A new store that does not wait for the disk: for tests of many versions. */
-    openUnsynced(): Store {
+    async openUnsynced(): Promise<Store> {
       const context = contextIn()
-      const client = openClient(fileIn(context), random)
-      client.database.exec('pragma synchronous = off')
-      const store = new Store(openOn(client, context, keyringOf()), { name: 'own', clock: wallClock, timeoutMs: 5000 })
+      const client = await openClient(options, context)
+      await client.sql.rows('pragma synchronous = off')
+      const store = new Store(await openOn(client, context, keyringOf()), { name: 'own', clock: wallClock, timeoutMs: 5000 })
       opened.push(store)
       return store
     },

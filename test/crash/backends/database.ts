@@ -35,8 +35,8 @@ class DatabaseShelf implements Shelf {
 
   async open(): Promise<Process> {
     const context = contextIn(this.#data)
-    const client = openClient(join(context.data, 'secrets.db'), context.random)
-    const adapter = openOn(client, context, keyring)
+    const client = await openClient({}, context)
+    const adapter = await openOn(client, context, keyring)
     this.#held = { client, adapter }
     return { adapter, kill: () => this.#kill(client) }
   }
@@ -57,16 +57,15 @@ class DatabaseShelf implements Shelf {
     if (this.#held === undefined) throw new Error('nobody has the file open')
     const { client, adapter } = this.#held
     const versions = (of: StorePath) =>
-      client.database
-        .prepare(
-          'select v.number, v.label, v.disabled, v.intent, hex(v.payload) as payload from versions v join secrets s on s.number = v.secret where s.path = ?',
-        )
-        .all(of)
-    const own = versions(path)
+      client.sql.rows(
+        'select v.number, v.label, v.disabled, v.intent, hex(v.payload) as payload from versions v join secrets s on s.number = v.secret where s.path = $1',
+        [of],
+      )
+    const own = await versions(path)
     const current = own.some(({ label }) => label === 'current')
       ? (await adapter.read(path, { signal: new AbortController().signal })).value
       : undefined
-    return { current, made: own.length, secret: JSON.stringify(own), neighbours: JSON.stringify(versions(beside)) }
+    return { current, made: own.length, secret: JSON.stringify(own), neighbours: JSON.stringify(await versions(beside)) }
   }
 
   async close(): Promise<void> {
@@ -82,7 +81,7 @@ class DatabaseShelf implements Shelf {
     const left = this.#data
     this.#processes += 1
     await cp(left, this.#data, { recursive: true })
-    client.close()
+    await client.sql.close()
     this.#held = undefined
   }
 }
