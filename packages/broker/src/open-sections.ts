@@ -20,7 +20,7 @@ export interface SectionParts {
 /** The stores of a config, none of them opened yet. */
 export function openSections(parts: SectionParts, keys: { readonly keyring: Keyring; readonly etagKey: KeyObject }): readonly Section[] {
   const { config, kinds, clock, random, env, log } = parts
-  const context = { clock, random, etagKey: keys.etagKey, data: config.broker.data }
+  const context = { clock, random, etagKey: keys.etagKey, data: config.broker.data, production: config.environment === 'production' }
   return [...config.stores.values()].map(store => {
     const { name, kind, timeoutMs } = store
     const load = async () => {

@@ -120,4 +120,6 @@ export interface OpenContext {
   readonly etagKey: KeyObject
   /** The broker's data folder, absolute. */
   readonly data: string
+  /** Whether a store of Keyturn's own refuses a server that acknowledges a commit before it is on disk. */
+  readonly production?: boolean
 }
