@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { component, operationId, time } from './forms.ts'
+import { component, errorCode, operationId, time } from './forms.ts'
 
 /** The operator's name of a KEK. */
 export const kekId = component('KekId', z.string().regex(/^[A-Za-z0-9_-]{1,64}$/), { examples: ['v2'] })
@@ -63,6 +63,8 @@ export const kekStatus = component(
     /** Whether it is time for another KEK: by age, by use, or because the current one is compromised. */
     due: z.boolean(),
     due_reasons: z.array(z.string()),
+    /** Databases that did not answer: the counts are without theirs, and nothing is safe to retire meanwhile. */
+    unreachable: z.array(z.object({ part: z.string(), code: errorCode, detail: z.string() })),
     keks: z.record(z.string(), kek),
   }),
 )

@@ -4,6 +4,7 @@ import { routes } from '@keyturn/api/routes'
 import type { Broker } from './broker.ts'
 import { type HttpContext, named, problem, refuseUnknown } from './exchange.ts'
 import { batchSecrets } from './routes/batch-secrets.ts'
+import { reencryptAll, rotateAll } from './routes/campaigns.ts'
 import { getSecret } from './routes/get-secret.ts'
 import { getVersions } from './routes/get-versions.ts'
 import { listSecrets } from './routes/list-secrets.ts'
@@ -31,6 +32,8 @@ const acts: { readonly [Name in keyof typeof routes]: Act } = {
   rollbackSecret,
   abortOperation,
   retryOperation,
+  rotateAll,
+  reencryptAll,
   listTokens,
   createToken,
   revokeToken,
