@@ -34,6 +34,7 @@ export interface Transformed {
 /** The three calls of KMS that we use. Each is one request. Errors are those of `failed`. */
 export class Client {
   readonly #sdk: KMSClient
+  #isClosed = false
 
   constructor({ region, endpoint, env }: ClientSettings) {
     const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN: sessionToken } = env
@@ -78,6 +79,7 @@ export class Client {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#sdk.destroy()
   }
 
@@ -87,6 +89,8 @@ export class Client {
     signal: AbortSignal,
   ): Promise<Out> {
     signal.throwIfAborted()
+    // agents of node that were destroyed open new connections
+    if (this.#isClosed) throw new BrokerError('cancelled', 'aws-kms: the provider of keys was closed')
     try {
       return await this.#sdk.send<In, Out>(command, { abortSignal: signal })
     } catch (error) {
