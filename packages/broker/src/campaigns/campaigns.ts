@@ -10,7 +10,7 @@ import { Damage } from './damage.ts'
 import { type CampaignFigures, Counters } from './figures.ts'
 import type { Sealing } from './outcomes.ts'
 import { scrubEveryMs, scrubPace } from './scrub-pace.ts'
-import { hindrance, type Situation, targetOf } from './target.ts'
+import { currentOf, hindrance, type Situation, targetOf } from './target.ts'
 import { campaignView, progressOf, sumOf } from './view.ts'
 
 const lookMs = 15_000
@@ -18,6 +18,14 @@ const lookMs = 15_000
 const lookRunningMs = 2_000
 /** For how long what a process lacks is taken for known. */
 const asideMs = 10_000
+
+/** What is to become of the backups when the databases are through. */
+export interface BundlesWish {
+  readonly kind: 'rewrap' | 'reencrypt'
+  readonly pass: OperationId
+  readonly toKek: string
+  readonly signal: AbortSignal
+}
 
 /** What campaigns are run with. */
 export interface CampaignParts {
@@ -31,8 +39,8 @@ export interface CampaignParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
-  /** Renews the wraps of the bundles on this machine; left out: there are none. Twice is once. */
-  readonly renewBundles?: (campaign: Campaign) => Promise<void>
+  /** Renews what is closed in the backups on this machine; left out: there are none. Twice is once. */
+  readonly renewBundles?: (wish: BundlesWish) => Promise<{ readonly notes: readonly string[] }>
 }
 
 /**
@@ -47,7 +55,7 @@ export class Campaigns {
   readonly #counters = new Counters()
   readonly #damage: Damage
   #loop: Promise<void> | null = null
-  #stopped = false
+  readonly #stop = new AbortController()
   #woken = false
   #rouse: () => void = () => undefined
 
@@ -68,7 +76,7 @@ export class Campaigns {
 
   /** Ends what this process does between two steps; others, or its next life, go on. */
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stop.abort()
     this.wake()
     await this.#loop
     for (const id of [...this.#runs.keys()]) this.#leave(id)
@@ -122,7 +130,7 @@ export class Campaigns {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped) {
+    while (!this.#stop.signal.aborted) {
       this.#woken = false
       await this.#look().catch((error: unknown) => {
         this.#parts.log.warn({ code: named(error).code }, 'campaigns could not be looked at; they are looked at again')
@@ -132,7 +140,7 @@ export class Campaigns {
   }
 
   #sleep(): Promise<void> {
-    if (this.#woken || this.#stopped) return Promise.resolve()
+    if (this.#woken || this.#stop.signal.aborted) return Promise.resolve()
     const hurried = [...this.#runs.values()].some(run => run.kind !== 'scrub' || run.over)
     return new Promise(resolve => {
       const cancel = this.#parts.clock.after(hurried ? lookRunningMs : lookMs, resolve)
@@ -150,7 +158,7 @@ export class Campaigns {
     for (const id of [...this.#runs.keys()].filter(id => !ids.has(id))) await this.#try(id, () => this.#ended(id))
     const situation = await this.#situation()
     for (const campaign of unfinished) {
-      if (this.#stopped) return
+      if (this.#stop.signal.aborted) return
       await this.#try(campaign.id, () => this.#attend(campaign, situation))
     }
   }
@@ -189,7 +197,9 @@ export class Campaigns {
   async #attend(campaign: Campaign, situation: Situation): Promise<void> {
     const why = hindrance(campaign, situation)
     if (why !== null && targetOf(situation) !== campaign.kekId) return this.#redirect(campaign, situation)
-    if (campaign.state === 'waiting' && why !== null) return this.#tell(campaign, why)
+    const isCurrent = campaign.kekId === null || campaign.kekId === currentOf(situation)
+    if (!isCurrent) this.#leave(campaign.id)
+    if (why !== null && (campaign.state === 'waiting' || !isCurrent)) return this.#tell({ ...campaign, state: 'waiting' }, why)
     const run = this.#runs.get(campaign.id) ?? this.#join(campaign)
     if (run.over) return this.#end(campaign)
     if (campaign.state === 'running' && run.trouble === run.told) return
@@ -253,13 +263,14 @@ export class Campaigns {
 
   async #end(campaign: Campaign): Promise<void> {
     const { ledger, parts, clock, audit, log } = this.#parts
-    await this.#renewBundles(campaign)
+    const notes = await this.#renewBundles(campaign)
     const all = await progressOf(parts, campaign.id, clock, 0)
     // what was asked last must have said that it is through
-    if (all.some(({ progress }) => progress?.over !== true)) return
+    if (this.#stop.signal.aborted || all.some(({ progress }) => progress?.over !== true)) return
     const sum = sumOf(all)
     const state = sum.failed > 0 ? 'failed' : 'done'
-    const note = sum.failed > 0 ? `${sum.failed} rows could not be opened, and are as they were` : await this.#leftOver(campaign)
+    const rows = sum.failed > 0 ? `${sum.failed} rows could not be opened, and are as they were` : await this.#leftOver(campaign)
+    const note = rows === null && notes.length === 0 ? null : [...(rows === null ? [] : [rows]), ...notes].join('; ')
     await ledger.campaigns.move(campaign.id, { state, note })
     log.info({ op: campaign.id, kind: campaign.kind, state, ...sum }, 'a campaign is over')
     this.#leave(campaign.id)
@@ -289,8 +300,17 @@ export class Campaigns {
     return left === 0 ? null : `${left} rows were closed under another KEK meanwhile: the next campaign takes them`
   }
 
-  async #renewBundles(campaign: Campaign): Promise<void> {
-    if (campaign.kind !== 'scrub') await this.#parts.renewBundles?.(campaign)
+  /** What there is to say of the backups. One that cannot be renewed keeps no campaign from its end: what it needs is counted where KEKs are retired. */
+  async #renewBundles({ id, kind, kekId }: Campaign): Promise<readonly string[]> {
+    const { renewBundles, log } = this.#parts
+    if (renewBundles === undefined || kind === 'scrub' || kekId === null) return []
+    try {
+      return (await renewBundles({ kind, pass: id, toKek: kekId, signal: this.#stop.signal })).notes
+    } catch (error) {
+      const { code, message } = named(error)
+      log.warn({ op: id, code }, 'the backups on this machine could not be renewed')
+      return [`backups: ${message}`]
+    }
   }
 
   /** A KEK that rows need, that is not loaded here and is by another broker: that one goes on, and nothing is counted as unreadable that is not. */
