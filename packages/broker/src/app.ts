@@ -7,7 +7,10 @@ import { batchSecrets } from './routes/batch-secrets.ts'
 import { reencryptAll, rotateAll } from './routes/campaigns.ts'
 import { getSecret } from './routes/get-secret.ts'
 import { getVersions } from './routes/get-versions.ts'
+import { getKekStatus } from './routes/kek-status.ts'
+import { compromiseKek, destroyKek, makeKek, retireKek } from './routes/keks.ts'
 import { listSecrets } from './routes/list-secrets.ts'
+import { getMetrics } from './routes/metrics.ts'
 import { abortOperation, getOperation, retryOperation, rollbackSecret } from './routes/operations.ts'
 import { rotateSecret, rotateSecrets } from './routes/rotate.ts'
 import { getRotationStatus } from './routes/rotation-status.ts'
@@ -34,16 +37,22 @@ const acts: { readonly [Name in keyof typeof routes]: Act } = {
   retryOperation,
   rotateAll,
   reencryptAll,
+  getKekStatus,
+  makeKek,
+  retireKek,
+  compromiseKek,
+  destroyKek,
   listTokens,
   createToken,
   revokeToken,
   getHealth,
   getReadiness,
   getOpenApi,
+  getMetrics,
 }
 
 /** Routes without a caller and without a record; a test holds the router to this list. */
-export const unaudited: readonly (keyof typeof routes)[] = ['getHealth', 'getReadiness', 'getOpenApi']
+export const unaudited: readonly (keyof typeof routes)[] = ['getHealth', 'getReadiness', 'getOpenApi', 'getMetrics']
 
 /** The HTTP face of a broker, as a server takes it. */
 export type App = OpenAPIHono<{ Bindings: HttpBindings }>

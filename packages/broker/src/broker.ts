@@ -10,6 +10,7 @@ import type { Catalog } from './catalog.ts'
 import type { KeyLife } from './keys/key-life.ts'
 import type { DerivedKeys } from './keys/root.ts'
 import type { SealedPart } from './keys/sealed-parts.ts'
+import type { Registry } from './metrics/registry.ts'
 import type { HotReads } from './reads/hot-reads.ts'
 import type { Materials } from './reads/materials.ts'
 import type { Deliveries } from './several/deliveries.ts'
@@ -36,6 +37,8 @@ export interface Broker {
   /** Every database with sealed rows. */
   readonly parts: readonly SealedPart[]
   readonly campaigns: Campaigns
+  /** What a monitoring system collects. */
+  readonly metrics: Registry
   readonly sessions: TokenSessions
   readonly materials: Materials
   readonly hot: HotReads

@@ -16,6 +16,8 @@ import { KeyLife } from './keys/key-life.ts'
 import { openProvider } from './keys/keyring.ts'
 import { type DerivedKeys, derivedKeys, rootRecord } from './keys/root.ts'
 import { type SealedPart, sealedParts } from './keys/sealed-parts.ts'
+import { brokerRegistry } from './metrics/broker-figures.ts'
+import { openMetricsDoor } from './metrics/metrics-door.ts'
 import { openSections } from './open-sections.ts'
 import { makePrivateFolder, mustBePrivate } from './private-file.ts'
 import { HotReads } from './reads/hot-reads.ts'
@@ -51,7 +53,7 @@ export interface OpenedBroker {
 
 /** Puts a broker together from its config: keys, ledger, audit, policy; stores when they are first asked for. What cannot work is refused here, not at 03:00. */
 export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
-  const { config, clock, random } = options
+  const { config, clock, random, log } = options
   const { data } = config.broker
   makePrivateFolder(data)
   mustBePrivate(data)
@@ -77,8 +79,14 @@ export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
     })
     const parts = sealedParts(ledger, sections)
     const { broker, worker } = assemble(options, { ledger, sealer, keys, audit, life, sections, parts })
-    const end = await guardKeys(broker)
-    return { broker, worker, close: closer(worker, [end, ...closers]) }
+    closers.unshift(await guardKeys(broker))
+    const { enabled = true, listen } = config.metrics
+    if (enabled && listen !== undefined) {
+      const door = await openMetricsDoor(listen, broker.metrics)
+      closers.unshift(() => door.close())
+      log.info({ address: door.address }, 'metrics')
+    }
+    return { broker, worker, close: closer(worker, closers) }
   } catch (error) {
     for (const close of closers) await close().catch(() => undefined)
     throw error
@@ -180,6 +188,9 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
     turn: new TurnClock(clock),
     turns: new Turns(),
     floors,
+    get metrics() {
+      return metrics
+    },
     get deliveries() {
       return deliveries
     },
@@ -203,6 +214,7 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
     version,
   }
   const deliveries = new Deliveries(broker)
+  const metrics = brokerRegistry(broker)
   const worker = new Worker(broker, { scanMs: config.rotation.scanMs, holder: life.id })
   return { broker, worker }
 }

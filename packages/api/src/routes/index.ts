@@ -1,4 +1,5 @@
-import { reencryptAll, rotateAll } from './keks.ts'
+import * as keks from './keks.ts'
+import * as metrics from './metrics.ts'
 import * as readers from './readers.ts'
 import * as rotation from './rotation.ts'
 import * as service from './service.ts'
@@ -7,4 +8,4 @@ import * as tokens from './tokens.ts'
 export { openApiDocument } from './openapi.ts'
 
 /** Every route of the broker: the object is the contract, and handlers are mounted on it. */
-export const routes = { ...readers, ...rotation, rotateAll, reencryptAll, ...tokens, ...service }
+export const routes = { ...readers, ...rotation, ...keks, ...tokens, ...service, ...metrics }

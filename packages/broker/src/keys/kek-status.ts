@@ -11,6 +11,8 @@ export interface Asker {
   readonly using: string
   readonly loaded: readonly string[]
   readonly thresholdMs: number
+  /** Why the keys that its provider gives now were not taken over; null: they were. */
+  readonly refusal: string | null
 }
 
 /** The answer of `GET /admin/v1/secrets/kek-status`. */
@@ -40,6 +42,7 @@ export function kekStatus(facts: KekFacts, asker: Asker): object {
       .filter(({ kind, started }) => kind !== 'rotate' || active === undefined || started < active.stateAt)
       .map(({ op_id, kind, state, started }) => ({ op_id, kind, state, started })),
     safe_to_retire: Object.fromEntries(known.map(record => [record.id, safetyOf(facts, record)])),
+    refusal: asker.refusal,
     due: due.length > 0,
     due_reasons: due,
     unreachable: facts.uses.flatMap(({ part, error }) => (error === undefined ? [] : [{ part, code: error.code, detail: error.message }])),

@@ -1,0 +1,17 @@
+import { grantBroker } from '../access.ts'
+import type { Broker } from '../broker.ts'
+import { exchange, type HttpContext, json } from '../exchange.ts'
+import { kekFacts } from '../keys/kek-facts.ts'
+import { kekStatus } from '../keys/kek-status.ts'
+
+/** `GET /admin/v1/secrets/kek-status` */
+export function getKekStatus(broker: Broker, context: HttpContext): Promise<Response> {
+  return exchange(broker, context, 'admin', async asked => {
+    grantBroker(broker, asked.session.principal, 'admin')
+    const { keyring, keys } = broker.life
+    const { kekThresholdMs: thresholdMs } = broker.config.rotation
+    const facts = await kekFacts(broker)
+    const refusal = keys.health.error?.message ?? null
+    return json(kekStatus(facts, { wanted: keyring.wanted, using: keyring.currentId, loaded: keyring.ids, thresholdMs, refusal }), asked)
+  })
+}
