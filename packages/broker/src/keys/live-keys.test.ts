@@ -113,11 +113,11 @@ describe('keys of a provider elsewhere', () => {
   })
 
   test('without a first answer there are none, and the provider is closed', async () => {
-    let closed = 0
+    const closed: number[] = []
     answer = away
-    const first = LiveKeys.open({ ...provider(1), close: async () => void (closed += 1) }, clock)
+    const first = LiveKeys.open({ ...provider(1), close: async () => void closed.push(1) }, clock)
     await expect(first).rejects.toMatchObject({ code: 'unavailable' })
-    expect(closed).toBe(1)
+    expect(closed).toHaveLength(1)
   })
 })
 
