@@ -86,8 +86,8 @@ export async function openCopy(options: CopyOptions): Promise<Copying> {
   }
 }
 
-/** Who copies: whoever runs the command on this machine. */
-function principal(): string {
+/** Whoever runs a command on this machine. */
+export function principal(): string {
   try {
     return `cli:${userInfo().username}`
   } catch {

@@ -6,12 +6,18 @@ import type { Move } from './move.ts'
 
 const attemptsMax = 3
 
+/** What a write needs of a look: of where it comes from only the name. */
+export type Putting = Pick<Looking, 'store' | 'key'> & {
+  readonly from: { readonly name: string }
+  readonly to: Pick<Looking['to'], 'name' | 'read' | 'write'>
+}
+
 /**
  * Writes what a look found to be left, oldest first, each over what was seen before it. The intent has the same key in every run as long as both stores
  * stand as they do now. Answers the version that is current then. Errors: `conflict` when somebody else wrote, `outcome_unknown` when the store cannot be
  * asked what became of a write, those of the store.
  */
-export async function put(looking: Looking, move: Move, { before, steps }: Look): Promise<VersionId | null> {
+export async function put(looking: Putting, move: Move, { before, steps }: Pick<Look, 'before' | 'steps'>): Promise<VersionId | null> {
   let etag = before?.etag ?? null
   let version = before?.version ?? null
   for (const [at, step] of steps.entries()) {
@@ -22,7 +28,7 @@ export async function put(looking: Looking, move: Move, { before, steps }: Look)
   return version
 }
 
-async function putOne(looking: Looking, move: Move, step: Step, etag: Etag | null, idempotencyKey: string) {
+async function putOne(looking: Putting, move: Move, step: Step, etag: Etag | null, idempotencyKey: string) {
   const { to, store, key } = looking
   const names = move.items.map(({ name }) => name)
   const condition = store.guarantees.cas ? { ifMatch: etag } : {}
@@ -48,7 +54,7 @@ function isMade(key: KeyObject, now: SecretVersion, step: Step): boolean {
 }
 
 /** A UUID (RFC 9562, version 8) of this write: what goes where, over what. */
-function intentKey({ from, to, key }: Looking, move: Move, step: Step, state: readonly string[]): string {
+function intentKey({ from, to, key }: Putting, move: Move, step: Step, state: readonly string[]): string {
   const places = [from.name, ...move.items.map(item => item.from.path), to.name, move.path]
   const digest = createHmac('sha256', key).update(
     JSON.stringify(['keyturn/copy-intent/1', ...places, step.of, fingerprint(key, step.value), ...state]),

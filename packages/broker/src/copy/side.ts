@@ -30,6 +30,8 @@ export interface SideParts {
   /** Who copies, and in which run. */
   readonly principal: string
   readonly requestId: string
+  /** What the record calls the source of its accesses; left out: a copy, and the store. */
+  readonly source?: string
   /** Ends what is read and waited for; a write that went out is let come to its end. */
   readonly signal: AbortSignal
 }
@@ -121,6 +123,17 @@ export class Side {
     }
   }
 
+  /** Withholds a version. Twice is once. */
+  async disable(path: StorePath, names: readonly SecretName[], version: VersionId): Promise<void> {
+    try {
+      await this.#patience.run(() => this.#section.ask(store => store.disable(path, version)), this.#parts.signal)
+      await this.#record('write', names, version, null)
+    } catch (error) {
+      if (error instanceof BrokerError && error.code !== 'cancelled') await this.#record('write', names, version, error)
+      throw error
+    }
+  }
+
   /** Forgets the connection: what is read from now on is read by a new one. */
   async reopen(): Promise<void> {
     await this.#section.close()
@@ -133,7 +146,7 @@ export class Side {
 
   /** Durable when it resolves. `unavailable` when it cannot be recorded, which ends the copy. */
   async #record(action: 'read' | 'write', names: readonly SecretName[], version: string | null, error: BrokerError | null): Promise<void> {
-    const { deployment, principal, requestId } = this.#parts
+    const { deployment, principal, requestId, source = `copy: ${this.name}` } = this.#parts
     const outcome = error === null ? 'allowed' : 'failed'
     const event = {
       principal,
@@ -143,7 +156,7 @@ export class Side {
       outcome,
       code: error?.code ?? null,
       requestId,
-      source: `copy: ${this.name}`,
+      source,
     } as const
     try {
       await Promise.all(names.map(secret => deployment.audit.append({ ...event, secret })))
@@ -156,7 +169,7 @@ export class Side {
 /** Errors that say something of one question, and nothing of the next. */
 const ofOneThing: ReadonlySet<string> = new Set(['permission_denied', 'not_found', 'unsupported'])
 
-/** An embedded store opens for one process: the hint of a copy is another than that of a second broker. */
+/** An embedded store opens for one process: the hint is another than that of a second broker. */
 function heldElsewhere(error: unknown): unknown {
   if (!(error instanceof BrokerError) || !/ is in use by /.test(error.message)) return error
   return new BrokerError(error.code, error.message, {
