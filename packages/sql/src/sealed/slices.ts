@@ -17,7 +17,9 @@ export async function cut(
 ) {
   let slice = 0
   for (const table of tables) {
-    const bounds = await boundsOf(tx, table, rows)
+    const { bounds, end } = await boundsOf(tx, table, rows)
+    // what is added meanwhile may be closed under the KEK that a pass leads away from; to look at it again has no end where much is added
+    const last = pass.kind === 'scrub' ? end : null
     for (const [index, low] of bounds.entries()) {
       slice += 1
       await tx.change('insert into pass_slices (pass, slice, sealed_table, low, high) values ($1, $2, $3, $4, $5)', [
@@ -25,23 +27,28 @@ export async function cut(
         slice,
         table.name,
         low,
-        // what is added while the pass runs is the last slice's: a broker may still close values under the KEK that the pass leads away from
-        bounds[index + 1] ?? null,
+        bounds[index + 1] ?? last,
       ])
     }
   }
 }
 
-/** Where slices begin; the first one begins at the start. */
-async function boundsOf(tx: Transaction, { name, key }: SealedTable, rows: number): Promise<readonly (number | null)[]> {
+interface Bounds {
+  readonly bounds: readonly (number | null)[]
+  readonly end: number | null
+}
+
+/** Where slices begin, the first one at the start, and the end of what is there. */
+async function boundsOf(tx: Transaction, { name, key }: SealedTable, rows: number): Promise<Bounds> {
+  const whole = { bounds: [null], end: null }
   const [first] = key
-  if (first === undefined || first.type === 'text') return [null]
+  if (first === undefined || first.type === 'text') return whole
   const [row] = await tx.rows(`select min(${first.column}) as low, max(${first.column}) as high from ${name}`)
   const [low, high] = row === undefined ? [null, null] : [integerOrNull(row, 'low'), integerOrNull(row, 'high')]
-  if (low === null || high === null) return [null]
+  if (low === null || high === null) return whole
   const count = Math.min(slicesMax, Math.max(1, Math.ceil(rows / sliceRows)), high - low + 1)
   const width = (high - low + 1) / count
-  return Array.from({ length: count }, (_, index) => (index === 0 ? null : low + Math.floor(index * width)))
+  return { bounds: Array.from({ length: count }, (_, index) => (index === 0 ? null : low + Math.floor(index * width))), end: high + 1 }
 }
 
 /** A slice that is not over and that nobody is at. It stays this transaction's, where several may write. */
