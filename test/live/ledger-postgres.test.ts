@@ -1,20 +1,20 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Ledger, MemoryLedger, openLedger } from '@keyturn/ledger'
 import { ledgerContract } from '@keyturn/ledger/contract'
+import { databaseClock } from '@keyturn/sql/postgres'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { claim, opening, refused, toState } from '../../packages/ledger/src/contract/subject.ts'
-import { databaseClock } from '@keyturn/sql/postgres'
 import { openPostgres } from '../../packages/ledger/src/postgres/open.ts'
 import { Caller, counting, sequences } from '../../packages/ledger/test/agreement.ts'
 import { startWorker, type Worker } from '../../packages/ledger/test/worker.ts'
+import { cutting } from '../servers/cutting.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
 import { tally, tell } from './tell.ts'
 
@@ -69,12 +69,25 @@ function suite(postgres: PostgresServer): void {
   const events = async (): Promise<readonly { rotation: string; action: string; version: string }[]> =>
     (await admin.query('select rotation, action, version from keyturn_ledger.outbox order by id')).rows
 
-  describe('the ledger in PostgreSQL keeps the contract', () => {
+  describe('the ledger in PostgreSQL keeps the contract for a role with the rights of the documents', () => {
+    const grants = readFileSync(join(import.meta.dirname, '../../docs/postgresql-ledger-grants.sql'), 'utf8')
+    const password = randomBytes(16).toString('hex')
+    const limited = url.replace(/\/\/[^@]+@/, `//keyturn_broker:${password}@`)
     // the server's clock, and the time that checks let pass
     const sqlClock = `${databaseClock} + (select ms from public.passed)`
+
+    beforeEach(async () => {
+      await admin.query(`create role keyturn_broker login password '${password}'; grant select on passed to keyturn_broker`)
+    })
+    afterEach(async () => {
+      await admin.query('drop owned by keyturn_broker; drop role keyturn_broker')
+    })
+
     for (const check of ledgerContract.filter(({ needs }) => needs === undefined)) {
       test(check.title, async () => {
-        const ledger = await openPostgres(url, { random, sqlClock })
+        await (await openPostgres(url, { random })).close()
+        await admin.query(grants)
+        const ledger = await openPostgres(limited, { random, sqlClock })
         open.push(ledger)
         const advance = async (ms: number) => {
           await admin.query('update passed set ms = ms + $1', [ms])
@@ -323,41 +336,4 @@ function suite(postgres: PostgresServer): void {
       rmSync(place, { recursive: true })
     }
   })
-}
-
-/** Passes a connection on to the server until it is armed and this text goes by: then it cuts, with the text passed on or not. */
-async function cutting(target: number, text: string, passesOn: boolean) {
-  let armed = false
-  const sockets = new Set<Socket>()
-  const proxy = createServer(client => {
-    const upstream = connect(target, '127.0.0.1')
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
-    }
-    upstream.pipe(client)
-    client.on('end', () => upstream.end())
-    client.on('data', chunk => {
-      if (!armed || !chunk.includes(text)) {
-        upstream.write(chunk)
-        return
-      }
-      armed = false
-      upstream.unpipe(client)
-      client.destroy()
-      if (passesOn) upstream.end(chunk)
-      else upstream.destroy()
-    })
-  })
-  await new Promise<void>(done => proxy.listen(0, '127.0.0.1', done))
-  const address = proxy.address()
-  if (address === null || typeof address === 'string') throw new Error('no port for the proxy')
-  const close = async () => {
-    for (const socket of sockets) socket.destroy()
-    await new Promise(done => proxy.close(done))
-  }
-  const arm = () => {
-    armed = true
-  }
-  return { port: address.port, arm, close }
 }

@@ -37,12 +37,12 @@ export async function lockOpen(tx: Transaction, secretId: SecretId): Promise<Hel
   return row === undefined ? null : toHeld(row)
 }
 
-/** The rotation that has been due longest and that no living holder has; passes over those that another broker is just taking. */
+/** The rotation that has been due longest and that no living holder has; passes over those of a secret that somebody is at, as another broker. */
 export async function lockDue(tx: Transaction, only: RotationId | null): Promise<HeldRotation | null> {
   const one = only === null ? '' : 'and r.id = $2'
   const [row] = await tx.rows(
     `${selected} where r.finished_at is null and r.wake_at <= $1 and (r.lease_until is null or r.lease_until <= $1) ${one}
-     order by r.wake_at, r.id limit 1 ${tx.dialect.free('r')}`,
+     order by r.wake_at, r.id limit 1 ${tx.dialect.free('r, s')}`,
     only === null ? [tx.now] : [tx.now, only],
   )
   return row === undefined ? null : toHeld(row)

@@ -65,7 +65,9 @@ export class SqlSecrets implements Secrets {
   due(limit: number): Promise<readonly SecretRow[]> {
     return this.#sql.transaction(async tx => {
       const rows = await tx.rows(
-        `${selected} where s.next_rotation_at <= $1 and (r.id is null or r.finished_at is not null) order by s.next_rotation_at, s.name limit $2`,
+        // one that somebody holds is passed over: it keeps no other from its turn
+        `${selected} where s.next_rotation_at <= $1 and (r.id is null or r.finished_at is not null)
+         order by s.next_rotation_at, s.name limit $2 ${tx.dialect.free('s')}`,
         [tx.now, limit],
       )
       return rows.map(toSecret)
