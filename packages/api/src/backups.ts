@@ -19,6 +19,8 @@ export const backup = component(
     keks: z.record(z.string(), z.int().nonnegative()),
     /** Kept until then; null: until somebody removes it. */
     keep_until: timeOrNull,
+    /** Whether its file is there; null: it is on another machine. */
+    present: z.boolean().nullable(),
   }),
 )
 

@@ -50,6 +50,8 @@ export const kekStatus = component(
     wanted: kekId,
     /** `waiting 1/3`: so many of the live brokers hold the wanted one. */
     promotion: z.string().regex(/^(done|waiting \d+\/\d+)$/),
+    /** Why the broker that answers does not take up what its keys are now; null: it did. It works on with those that it had. */
+    refusal: z.string().nullable(),
     /** Held by the broker that answers. */
     loaded: z.array(kekId),
     /** Envelopes under each KEK but the current one, in every database and in every backup that is kept; a KEK that nothing needs stays, with 0. */

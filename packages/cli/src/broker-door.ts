@@ -6,7 +6,17 @@ import { BrokerError } from '@keyturn/core'
  */
 export type BrokerDoor = Pick<
   typeof import('@keyturn/broker'),
-  'auditKeys' | 'examineBroker' | 'examineStores' | 'kinds' | 'makeOfflineToken' | 'openCopy' | 'readConfig' | 'serve'
+  | 'auditKeys'
+  | 'examineBroker'
+  | 'examineStores'
+  | 'kinds'
+  | 'makeKeyFile'
+  | 'makeOfflineToken'
+  | 'openCopy'
+  | 'openRestore'
+  | 'promoteKeyFile'
+  | 'readConfig'
+  | 'serve'
 >
 
 /** Loads the broker. `unsupported` when this install has none. */

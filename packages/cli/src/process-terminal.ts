@@ -28,6 +28,12 @@ export function processTerminal(): Terminal {
       if (isCancel(answer)) throw new BrokerError('cancelled', 'nothing was entered')
       return answer
     },
+    ask: async message => {
+      const { isCancel, text } = await prompts()
+      const answer = await text({ message, output: stderr, withGuide: false })
+      if (isCancel(answer)) throw new BrokerError('cancelled', 'nothing was entered')
+      return answer ?? ''
+    },
     confirm: async message => {
       const { confirm } = await prompts()
       const answer = await confirm({ message, initialValue: false, output: stderr, withGuide: false })

@@ -11,6 +11,7 @@ import { remove } from './commands/delete.ts'
 import { doctor } from './commands/doctor.ts'
 import { get } from './commands/get.ts'
 import { importSecrets } from './commands/import.ts'
+import { kek } from './commands/kek.ts'
 import { list } from './commands/list.ts'
 import { retry } from './commands/retry.ts'
 import { rollback } from './commands/rollback.ts'
@@ -40,6 +41,7 @@ const commands = [
   rollback,
   abort,
   retry,
+  kek,
   token,
   audit,
   doctor,

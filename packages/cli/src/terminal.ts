@@ -13,6 +13,8 @@ export interface Terminal {
   err(text: string): void
   /** One line that is not shown while it is typed. `cancelled` when the person gives up. */
   askSecret(message: string): Promise<string>
+  /** One line that is shown while it is typed. `cancelled` when the person gives up. */
+  ask(message: string): Promise<string>
   confirm(message: string): Promise<boolean>
   /** Runs each time the system says that the terminal is gone or the config should be read again (SIGHUP); without it that ends the program. */
   onHangup(act: () => void): void

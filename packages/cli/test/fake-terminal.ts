@@ -44,6 +44,7 @@ export async function ran(argv: readonly string[], around: Around = {}): Promise
       err += text
     },
     askSecret: async () => String(answers.shift()),
+    ask: async () => String(answers.shift()),
     confirm: async () => answers.shift() === true,
     onHangup: () => undefined,
     signal: around.signal ?? new AbortController().signal,

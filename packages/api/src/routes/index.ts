@@ -1,3 +1,4 @@
+import * as backups from './backups.ts'
 import * as keks from './keks.ts'
 import * as metrics from './metrics.ts'
 import * as readers from './readers.ts'
@@ -8,4 +9,4 @@ import * as tokens from './tokens.ts'
 export { openApiDocument } from './openapi.ts'
 
 /** Every route of the broker: the object is the contract, and handlers are mounted on it. */
-export const routes = { ...readers, ...rotation, ...keks, ...tokens, ...service, ...metrics }
+export const routes = { ...readers, ...rotation, ...keks, ...backups, ...tokens, ...service, ...metrics }

@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { BrokerError, type Random } from '@keyturn/core'
 import { mustBeKekId } from '@keyturn/envelope'
 import { makePrivateFolder, mustBePrivate, writePrivate } from '../private-file.ts'
+import { pooledRandom } from '../random.ts'
 import { fileKeys } from './providers/file.ts'
 import { writeOnce } from './providers/key-file.ts'
 
 const keyBytes = 32
 
 /** Makes a KEK in the folder of a `file` provider, without calling it current; answers with its file. `conflict` when the id is taken: a key is never replaced. */
-export function makeKeyFile(folder: string, id: string, random: Random): string {
+export function makeKeyFile(folder: string, id: string, random: Random = pooledRandom()): string {
   mustBeKekId(id)
   mustNotBeMount(folder)
   makePrivateFolder(folder)
@@ -24,7 +25,7 @@ export function makeKeyFile(folder: string, id: string, random: Random): string 
 }
 
 /** Calls a KEK of the folder current. Everything in the folder is read first, as a broker reads it: what it would refuse is refused here. */
-export function promoteKeyFile(folder: string, id: string, random: Random): void {
+export function promoteKeyFile(folder: string, id: string, random: Random = pooledRandom()): void {
   mustBeKekId(id)
   mustNotBeMount(folder)
   if (!existsSync(join(folder, `${id}.key`))) {
