@@ -3,6 +3,7 @@ import { EnvelopeSealer, type Keyring, WrapMeter } from '@keyturn/envelope'
 import { type Sql, SqlEnvelopes } from '@keyturn/sql'
 import { classify } from './classify.ts'
 import { type Client, openClient } from './client.ts'
+import { dumpOf } from './dump.ts'
 import { examinePath } from './examine.ts'
 import { examineKeks, mustKnowKeks, tallyIn } from './keks.ts'
 import { lifetimesOf } from './lifetimes.ts'
@@ -64,7 +65,7 @@ function adapterOf(client: Client, envelopes: SqlEnvelopes, parts: Parts): Store
   return {
     kind: 'database',
     guarantees: { cas: true, idempotent: true, valueBytesMax },
-    envelopes,
+    envelopes: Object.assign(envelopes, { dump: dumpOf(sql) }),
     async read(path, { version, signal }) {
       signal.throwIfAborted()
       if (version !== undefined) {

@@ -3,6 +3,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { routes } from '@keyturn/api/routes'
 import type { Broker } from './broker.ts'
 import { type HttpContext, named, problem, refuseUnknown } from './exchange.ts'
+import { createBackup, listBackups } from './routes/backups.ts'
 import { batchSecrets } from './routes/batch-secrets.ts'
 import { reencryptAll, rotateAll } from './routes/campaigns.ts'
 import { getSecret } from './routes/get-secret.ts'
@@ -42,6 +43,8 @@ const acts: { readonly [Name in keyof typeof routes]: Act } = {
   retireKek,
   compromiseKek,
   destroyKek,
+  listBackups,
+  createBackup,
   listTokens,
   createToken,
   revokeToken,

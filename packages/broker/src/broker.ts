@@ -5,6 +5,7 @@ import type { Ledger } from '@keyturn/ledger'
 import type { Policy } from '@keyturn/policy'
 import type { Logger } from 'pino'
 import type { TokenSessions } from './auth/tokens.ts'
+import type { Bundles } from './backups/bundles.ts'
 import type { Campaigns } from './campaigns/campaigns.ts'
 import type { Catalog } from './catalog.ts'
 import type { KeyLife } from './keys/key-life.ts'
@@ -37,6 +38,8 @@ export interface Broker {
   /** Every database with sealed rows. */
   readonly parts: readonly SealedPart[]
   readonly campaigns: Campaigns
+  /** The backups on this machine. */
+  readonly bundles: Bundles
   /** What a monitoring system collects. */
   readonly metrics: Registry
   readonly sessions: TokenSessions

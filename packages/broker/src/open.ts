@@ -5,6 +5,9 @@ import { EnvelopeSealer } from '@keyturn/envelope'
 import { type Ledger, openLedger } from '@keyturn/ledger'
 import type { Logger } from 'pino'
 import { TokenSessions } from './auth/tokens.ts'
+import { backUpBefore } from './backups/before.ts'
+import { Bundles } from './backups/bundles.ts'
+import { backupSources } from './backups/source.ts'
 import type { Broker } from './broker.ts'
 import { Campaigns } from './campaigns/campaigns.ts'
 import { sealings } from './campaigns/sealings.ts'
@@ -159,6 +162,9 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
   const calendar = createCalendar()
   const journal = watchedJournal(ledger.journal, secret => materials.drop(secret))
   const floors = new Floors({ records: ledger.sealed, sealer, key: keys.fingerprint.key })
+  const { folder, keepMs } = config.broker.backups
+  const sources = () => backupSources(sealed)
+  const bundles = new Bundles({ ledger, keyring, random, meter: life.meter, clock, folder, keepMs, sources })
   const broker: Broker = {
     requestId: requestIds(random),
     clock,
@@ -181,7 +187,10 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
       clock,
       random,
       log,
+      renewBundles: wish => bundles.renew(wish),
+      backUp: wish => backUpBefore(broker, wish.kind, wish),
     }),
+    bundles,
     sessions: new TokenSessions({ tokens: ledger.tokens, key: keys.token.key, clock }),
     materials,
     hot: new HotReads(),

@@ -31,6 +31,7 @@ export class Worker {
   /** When writes that could not be settled are looked at again; null: none is known. */
   #settleAgainMs: number | null = null
   #forgetAgainMs = 0
+  #tendAgainMs = 0
   #loop: Promise<void> | null = null
   #woken = false
   #rouse: () => void = () => undefined
@@ -89,6 +90,7 @@ export class Worker {
       this.#fill()
       await this.#try('outbox', () => this.#carrier.carry())
       this.#beside('forget', () => this.#forget())
+      this.#beside('backups', () => this.#tendBackups())
       await this.#sleep()
     }
   }
@@ -116,6 +118,17 @@ export class Worker {
     this.#forgetAgainMs = clock.now().getTime() + forgetEveryMs
     const dropped = await ledger.secrets.forget(new Date((await ledger.now()).getTime() - backupMs))
     if (dropped > 0) log.info({ dropped }, 'backups of superseded values are over')
+  }
+
+  /** At start what a death left is tidied away; then bundles go when their time is over. */
+  async #tendBackups(): Promise<void> {
+    const { bundles, clock, log } = this.#broker
+    if (clock.now().getTime() < this.#tendAgainMs) return
+    const isFirst = this.#tendAgainMs === 0
+    this.#tendAgainMs = clock.now().getTime() + forgetEveryMs
+    if (isFirst) await bundles.settle()
+    const removed = await bundles.removeExpired()
+    if (removed > 0) log.info({ removed }, 'backups whose time is over are removed')
   }
 
   #mustSettle(): boolean {

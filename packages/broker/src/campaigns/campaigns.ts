@@ -39,6 +39,8 @@ export interface CampaignParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** Makes the backup that a campaign may only begin after; what it throws refuses the campaign. Left out: none is made. */
+  readonly backUp?: (wish: { readonly kind: 'rewrap' | 'reencrypt'; readonly principal: string; readonly reason: string }) => Promise<void>
   /** Renews what is closed in the backups on this machine; left out: there are none. Twice is once. */
   readonly renewBundles?: (wish: BundlesWish) => Promise<{ readonly notes: readonly string[] }>
 }
@@ -88,6 +90,9 @@ export class Campaigns {
     const situation = await this.#situation()
     const kekId = targetOf(situation)
     const state = hindrance({ kekId }, situation) === null ? 'running' : 'waiting'
+    const open = await this.#parts.ledger.campaigns.unfinished()
+    // whoever joins one finds the backup made
+    if (!open.some(each => each.kind === wish.kind && each.kekId === kekId)) await this.#parts.backUp?.(wish)
     const campaign = await this.#parts.ledger.campaigns.open({ ...wish, kekId, state })
     this.wake()
     return campaign
