@@ -61,6 +61,11 @@ export class Child {
     return (Number(fields[11]) + Number(fields[12])) * 10
   }
 
+  /** SIGHUP. */
+  hangUp(): void {
+    this.#process.kill('SIGHUP')
+  }
+
   /** SIGKILL, and the end. */
   async kill(): Promise<void> {
     this.#process.kill('SIGKILL')

@@ -15,11 +15,17 @@ export async function serve(options: ServeOptions): Promise<RunningBroker> {
   process.stderr.on('error', () => undefined)
   const log = makeLog(options.env, { write: line => process.stderr.write(line) })
   const running = await startBroker({ ...options, log })
+  const hangUp = () => {
+    log.info('SIGHUP: the keys are read again; the rest of the config needs a restart')
+    void running.reloadKeys()
+  }
+  process.on('SIGHUP', hangUp)
   const forget = catchLast(where => log.fatal(where, 'an error that nobody caught; the broker goes on'))
   return {
     ...running,
     async stop() {
       await running.stop()
+      process.off('SIGHUP', hangUp)
       forget()
     },
   }

@@ -33,6 +33,8 @@ export interface RunningBroker {
   readonly config: Config
   /** Where the first admin token was left. */
   readonly tokenFile: string
+  /** Asks the provider of the keys again; nothing else of the config is read again. Never throws: the log has what was wrong. */
+  reloadKeys(): Promise<void>
   /** Stops accepting, finishes what runs, signs off. Twice is once. */
   stop(): Promise<void>
 }
@@ -78,6 +80,7 @@ export async function startBroker(options: StartOptions): Promise<RunningBroker>
     address: listening.address,
     config,
     tokenFile,
+    reloadKeys: () => opened.broker.life.reload(),
     stop: () => {
       stopping ??= stop()
       return stopping

@@ -18,8 +18,15 @@ export interface RegisterParts {
  * answer without the KEK that is in use. A retired KEK is loaded: it may open an old backup.
  */
 export function registered(provider: KekProvider, parts: RegisterParts): KekProvider {
+  const { watch, make, destroy } = provider
   return {
-    ...provider,
+    kind: provider.kind,
+    maxAgeMs: provider.maxAgeMs,
+    ...(watch === undefined ? {} : { watch: watch.bind(provider) }),
+    ...(make === undefined ? {} : { make: make.bind(provider) }),
+    ...(destroy === undefined ? {} : { destroy: destroy.bind(provider) }),
+    examine: signal => provider.examine(signal),
+    close: () => provider.close(),
     async load(signal) {
       const given = await provider.load(signal)
       const probe = new Keyring(given)

@@ -1,6 +1,7 @@
 import { BrokerError, bounded, type Clock, type Envelopes, type KekUse } from '@keyturn/core'
 import type { Ledger } from '@keyturn/ledger'
 import { sealingKinds } from '../compose.ts'
+import { named } from '../exchange.ts'
 import type { Section } from '../section.ts'
 
 /** How long one database is waited for when all are asked for their counts. */
@@ -46,8 +47,7 @@ async function useOfPart(part: SealedPart, clock: Clock): Promise<PartUse> {
   try {
     return { part: part.name, keks: await bounded(clock, answerMs, undefined, late, async () => (await part.open()).keks()) }
   } catch (error) {
-    if (!(error instanceof BrokerError)) throw error
-    return { part: part.name, error }
+    return { part: part.name, error: named(error) }
   }
 }
 

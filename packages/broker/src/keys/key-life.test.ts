@@ -1,0 +1,233 @@
+import { createSecretKey } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Clock } from '@keyturn/core'
+import { EnvelopeSealer, type KekProvider, type KeyringContent } from '@keyturn/envelope'
+import { MemoryLedger } from '@keyturn/ledger'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { pooledRandom } from '../random.ts'
+import { KeyLife } from './key-life.ts'
+import { derivedKeys, rootRecord } from './root.ts'
+import { readRootCopy } from './root-copy.ts'
+
+const random = pooledRandom()
+const keys = new Map(['v1', 'v2', 'v3', 'other'].map(id => [id, createSecretKey(random.bytes(32))]))
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
+
+/** A clock that stands until it is moved, and runs what is due when it is. */
+class Stopwatch implements Clock {
+  #nowMs = Date.parse('2026-03-01T00:00:00Z')
+  #timers: { readonly atMs: number; readonly run: () => void }[] = []
+
+  now(): Date {
+    return new Date(this.#nowMs)
+  }
+
+  after(ms: number, run: () => void): () => void {
+    const timer = { atMs: this.#nowMs + ms, run }
+    this.#timers.push(timer)
+    return () => {
+      this.#timers = this.#timers.filter(other => other !== timer)
+    }
+  }
+
+  /** Lets time pass, second by second, and everything that follows from it settle. */
+  async pass(seconds: number): Promise<void> {
+    for (let second = 0; second < seconds; second += 1) {
+      this.#nowMs += 1_000
+      const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs)
+      this.#timers = this.#timers.filter(timer => !due.includes(timer))
+      for (const { run } of due) run()
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+}
+
+/** Keys as a test gives them. */
+class GivenKeys implements KekProvider {
+  readonly kind: string
+  readonly maxAgeMs = null
+  readonly destroyed: string[] = []
+  content: KeyringContent
+  #changed: () => void = () => undefined
+
+  constructor(ids: readonly string[], current: string, kind = 'file') {
+    this.kind = kind
+    this.content = contentOf(ids, current)
+  }
+
+  give(ids: readonly string[], current: string): void {
+    this.content = contentOf(ids, current)
+    this.#changed()
+  }
+
+  async load() {
+    return { ...this.content, missing: [] }
+  }
+
+  watch(changed: () => void): () => void {
+    this.#changed = changed
+    return () => undefined
+  }
+
+  async destroy(id: string): Promise<void> {
+    this.destroyed.push(id)
+  }
+
+  async examine() {
+    return []
+  }
+
+  async close() {}
+}
+
+function contentOf(ids: readonly string[], current: string): KeyringContent {
+  return { keks: new Map(ids.map(id => [id.split('=')[0] ?? id, keyOf(id)])), current }
+}
+
+/** `v1=other`: another key under the id v1. */
+function keyOf(id: string) {
+  const key = keys.get(id.split('=').at(-1) ?? id)
+  if (key === undefined) throw new Error(`no key ${id}`)
+  return key
+}
+
+let clock: Stopwatch
+let ledger: MemoryLedger
+let folder: string
+let lives: KeyLife[]
+
+beforeEach(() => {
+  clock = new Stopwatch()
+  ledger = new MemoryLedger(clock, random)
+  folder = mkdtempSync(join(tmpdir(), 'keyturn-life-'))
+  lives = []
+})
+afterEach(async () => {
+  for (const life of lives) await life.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const events = { promoted: async () => undefined, changed: () => undefined, beat: () => undefined }
+
+async function open(provider: KekProvider, alone = false): Promise<KeyLife> {
+  return KeyLife.open({ provider, ledger, clock, random, log: silent, data: folder, alone, version: '0' })
+}
+
+async function start(provider: KekProvider, alone = false): Promise<KeyLife> {
+  const life = await open(provider, alone)
+  const sealer = new EnvelopeSealer({ keyring: life.keyring, random, store: ledger.id, meter: life.meter })
+  await derivedKeys(ledger.sealed, sealer, random)
+  await life.join(sealer)
+  life.start(events)
+  lives.push(life)
+  return life
+}
+
+const stateOf = async (id: string) => (await ledger.keks.all()).find(record => record.id === id)?.state
+
+test('the first KEK is current at once', async () => {
+  const life = await start(new GivenKeys(['v1'], 'v1'))
+  expect([life.keyring.currentId, await stateOf('v1')]).toEqual(['v1', 'active'])
+})
+
+test('three brokers that start again one by one: the new KEK is current with the last, and the others learn it', async () => {
+  const old = [await start(new GivenKeys(['v1'], 'v1')), await start(new GivenKeys(['v1'], 'v1')), await start(new GivenKeys(['v1'], 'v1'))]
+  const fresh: KeyLife[] = []
+  for (const life of old) {
+    await life.stop()
+    fresh.push(await start(new GivenKeys(['v1', 'v2'], 'v2')))
+    expect(await stateOf('v2')).toBe(fresh.length < 3 ? 'pre-active' : 'active')
+  }
+  expect(fresh.map(life => life.keyring.currentId)).toEqual(['v1', 'v1', 'v2'])
+  await clock.pass(20)
+  expect(fresh.map(life => life.keyring.currentId)).toEqual(['v2', 'v2', 'v2'])
+})
+
+test('a broker that died is waited for until its heartbeat is a minute old', async () => {
+  const dead = await start(new GivenKeys(['v1'], 'v1'))
+  // its end without a word: no heartbeat comes from it any more
+  Object.assign(dead, { beat: () => Promise.resolve() })
+  await start(new GivenKeys(['v1', 'v2'], 'v2'))
+  await clock.pass(40)
+  expect(await stateOf('v2')).toBe('pre-active')
+  await clock.pass(40)
+  expect(await stateOf('v2')).toBe('active')
+})
+
+test('an embedded broker has nobody to wait for, whoever died before it', async () => {
+  await open(new GivenKeys(['v1'], 'v1'))
+  await ledger.instances.beat({ id: 'dead', loaded: ['v1'], wanted: 'v1', using: 'v1', version: '0' })
+  const life = await start(new GivenKeys(['v1', 'v2'], 'v2'), true)
+  expect([await stateOf('v2'), life.live.length]).toEqual(['active', 1])
+})
+
+test('the root is wrapped anew before the promotion, so that the new KEK alone starts a broker', async () => {
+  const provider = new GivenKeys(['v1'], 'v1')
+  const life = await start(provider, true)
+  expect((await ledger.sealed.get(rootRecord))?.kekId).toBe('v1')
+  provider.give(['v1', 'v2'], 'v2')
+  await clock.pass(2)
+  expect((await ledger.sealed.get(rootRecord))?.kekId).toBe('v2')
+  expect(readRootCopy(folder).sealed.kekId).toBe('v2')
+  await life.stop()
+  expect((await start(new GivenKeys(['v2'], 'v2'), true)).keyring.currentId).toBe('v2')
+})
+
+test('keys without the one that is in use are not taken over', async () => {
+  const provider = new GivenKeys(['v1'], 'v1')
+  const life = await start(provider, true)
+  await ledger.keks.meet([{ id: 'v3', fingerprint: 'x' }])
+  provider.give(['v2'], 'v2')
+  await clock.pass(2)
+  expect(life.keyring.ids).toEqual(['v1'])
+  expect(life.keys.health.error?.message).toContain('KEK v1 closes new values here')
+  provider.give(['v1', 'v2'], 'v1')
+  await clock.pass(12)
+  expect([life.keyring.ids, life.keys.health.error]).toEqual([['v1', 'v2'], null])
+})
+
+test('two first starts with a key each: the second is refused, told what to do, and has changed nothing', async () => {
+  await start(new GivenKeys(['v1'], 'v1'))
+  const root = await ledger.sealed.get(rootRecord)
+  await expect(open(new GivenKeys(['v1=other'], 'v1'))).rejects.toMatchObject({
+    code: 'precondition_failed',
+    hint: expect.stringContaining('share one folder of keys'),
+  })
+  expect(await ledger.sealed.get(rootRecord)).toEqual(root)
+  expect(await ledger.keks.all()).toHaveLength(1)
+})
+
+test('what was destroyed by one broker is let go of by the others, with what they keep of it', async () => {
+  const provider = new GivenKeys(['v1', 'v2'], 'v2')
+  const life = await start(new GivenKeys(['v1'], 'v1'))
+  await life.stop()
+  const other = await start(provider)
+  expect(await stateOf('v1')).toBe('deactivated')
+  await ledger.keks.move('v1', 'compromised')
+  await ledger.keks.move('v1', 'destroyed')
+  await clock.pass(20)
+  expect([other.keyring.ids, provider.destroyed]).toEqual([['v2'], ['v1']])
+  expect(() => other.keyring.kek('v1')).toThrow(/was destroyed on .* cannot be recovered/)
+  await expect(open(new GivenKeys(['v1', 'v2'], 'v2'))).rejects.toMatchObject({ message: expect.stringContaining('KEK v1 was destroyed on') })
+})
+
+test.each(['compromised', 'retired'] as const)('a %s KEK may be there, and not be the wanted one', async state => {
+  const first = await start(new GivenKeys(['v1'], 'v1'))
+  await first.stop()
+  const second = await start(new GivenKeys(['v1', 'v2'], 'v2'))
+  await second.stop()
+  await ledger.keks.move('v1', state)
+  expect((await open(new GivenKeys(['v1', 'v2'], 'v2'))).keyring.ids).toEqual(['v1', 'v2'])
+  await expect(open(new GivenKeys(['v1', 'v2'], 'v1'))).rejects.toMatchObject({ message: expect.stringContaining(`KEK v1 is ${state}`) })
+})
+
+test('uses are counted in the ledger, and go on after a restart', async () => {
+  const first = await start(new GivenKeys(['v1'], 'v1'))
+  await first.stop()
+  const before = await ledger.keks.reserve('v1', 1)
+  const second = await open(new GivenKeys(['v1'], 'v1'))
+  await second.meter.ready('v1')
+  expect(await ledger.keks.reserve('v1', 1)).toBeGreaterThan(before + 1)
+})
