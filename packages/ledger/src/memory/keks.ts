@@ -1,6 +1,7 @@
 import type { Instance, KekRecord, Keks, MetKek } from '../ledger.ts'
 import { copy } from '../rules/copy.ts'
 import { kekNeeded, metKeks, movedKek, mustClose, mustKnow, promotedKeks } from '../rules/kek.ts'
+import { heldEnvelopes, needsOf } from './envelope-rows.ts'
 import { liveIn } from './instances.ts'
 import type { MemoryKek, MemoryState } from './state.ts'
 
@@ -64,15 +65,7 @@ export class MemoryKeks implements Keks {
   }
 
   #mustBeFree(id: string): void {
-    const { versions, writes, sealed } = this.#state
-    const rows = [...versions.values()].flatMap(byNumber => [...byNumber.values()]).filter(row => row.sealed?.kekId === id)
-    const begun = [...writes.values()].filter(({ intent }) => intent.next.kekId === id)
-    const counts = {
-      pending: rows.filter(row => row.sealedAs === 'pending').length + begun.length,
-      journal: rows.filter(row => row.sealedAs === 'previous').length,
-      records: [...sealed.values()].filter(({ kekId }) => kekId === id).length,
-    }
-    const needs = Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
+    const needs = needsOf(heldEnvelopes(this.#state), id)
     if (Object.keys(needs).length > 0) throw kekNeeded(id, needs)
   }
 }
