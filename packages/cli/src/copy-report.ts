@@ -1,8 +1,7 @@
 import type { CopyPlan, CopyResult, CopyRow } from '@keyturn/broker'
 import { type Column, linesOf, printRows, tableOf } from './print.ts'
+import { ProgressBar } from './progress-bar.ts'
 import type { Terminal } from './terminal.ts'
-
-const barWidth = 24
 
 /** One secret at the end. */
 interface Outcome {
@@ -18,8 +17,8 @@ interface Outcome {
 /** What a copy tells: tables for a person, one JSON line for each step with `json`. Names and paths, never a value. */
 export class CopyReport {
   readonly #terminal: Terminal
+  readonly #bar: ProgressBar
   readonly #about: { readonly from: string; readonly to: string; readonly json: boolean; readonly versions: boolean }
-  #hasBar = false
 
   constructor(
     terminal: Terminal,
@@ -27,11 +26,12 @@ export class CopyReport {
   ) {
     this.#terminal = terminal
     this.#about = about
+    this.#bar = new ProgressBar(terminal)
   }
 
   /** The plan is the result where nothing else follows; else it goes where a person reads it. */
   plan({ rows, notes }: CopyPlan, isResult: boolean): void {
-    this.#endBar()
+    this.#bar.end()
     if (this.#about.json) {
       for (const row of rows) this.#line({ event: 'plan', ...row })
       for (const note of notes) this.#line({ event: 'note', note })
@@ -49,22 +49,19 @@ export class CopyReport {
   }
 
   pause(store: string, ms: number, code: string): void {
-    this.#endBar()
+    this.#bar.end()
     const seconds = Math.ceil(ms / 1000)
     if (this.#about.json) this.#line({ event: 'pause', store, code, seconds })
     else this.#terminal.err(`${store} is ${code}: waiting ${seconds} s\n`)
   }
 
   progress(what: string, done: number, of: number): void {
-    if (this.#about.json || !this.#terminal.isTerminal.stderr) return
-    const filled = Math.round((barWidth * Math.min(done, of)) / Math.max(1, of))
-    this.#hasBar = true
-    this.#terminal.err(`\r\u001b[2K${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)} ${what} ${done}/${of}`)
+    if (!this.#about.json) this.#bar.draw(`${what} ${done}/${of}`, done, of)
   }
 
   /** What became of each secret; `verified` null: nobody asked. */
   end(rows: readonly CopyRow[], results: readonly CopyResult[], verified: readonly CopyResult[] | null, audits: readonly string[]): void {
-    this.#endBar()
+    this.#bar.end()
     const [done, compared] = [results, verified ?? []].map(all => new Map(all.map(result => [result.name, result])))
     const outcomes = rows.map(row => outcomeOf(row, done?.get(row.name), compared?.get(row.name)))
     const count = (result: string) => outcomes.filter(outcome => outcome.result === result).length
@@ -110,11 +107,6 @@ export class CopyReport {
 
   #line(document: object): void {
     this.#terminal.out(`${JSON.stringify(document)}\n`)
-  }
-
-  #endBar(): void {
-    if (this.#hasBar) this.#terminal.err('\n')
-    this.#hasBar = false
   }
 }
 

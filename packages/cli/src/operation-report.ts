@@ -1,7 +1,9 @@
-import type { Operation } from '@keyturn/api'
+import type { Operation, SecretsOperation } from '@keyturn/api'
 import type { KeyturnClient } from '@keyturn/client'
+import { printCampaign } from './campaign-report.ts'
 import { Exit, exit } from './exit.ts'
 import { printJson, printRows, visible } from './print.ts'
+import { ProgressBar } from './progress-bar.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
@@ -15,24 +17,28 @@ export async function followOperation(
   options: { readonly json?: boolean },
 ): Promise<void> {
   let told = ''
+  const bar = new ProgressBar(terminal)
   const tell = (operation: Operation) => {
     const now = JSON.stringify([operation.state, operation.done, operation.items])
     if (now === told) return
     told = now
     if (options.json === true) terminal.out(`${JSON.stringify(operation)}\n`)
-    else terminal.err(progressOf(terminal, operation))
+    else if (terminal.isTerminal.stderr) bar.draw(progressOf(operation), finishedIn(operation), operation.total)
+    else terminal.err(`${operation.op_id} ${progressOf(operation)}\n`)
   }
   const operation = await client.wait(operationId, { onProgress: tell })
-  if (options.json !== true) {
-    if (terminal.isTerminal.stderr) terminal.err('\n')
-    printOutcome(terminal, operation)
-  }
+  bar.end()
+  if (options.json !== true) printOutcome(terminal, operation)
   const code = codeOf(operation)
   if (code !== exit.ok) throw new Exit(code)
 }
 
 /** What an operation has come to, row by row. */
 export function printOutcome(terminal: Terminal, operation: Operation): void {
+  if ('databases' in operation) {
+    printCampaign(terminal, operation)
+    return
+  }
   printRows(
     terminal,
     [
@@ -62,19 +68,16 @@ function codeOf({ state }: Operation): number {
   return state === 'waiting' || state === 'needs_attention' ? exit.needsPerson : exit.failed
 }
 
-const barWidth = 24
+const finishedIn = ({ done, skipped, failed }: Operation) => done + skipped + failed
 
-function progressOf(terminal: Terminal, operation: Operation): string {
-  const finished = operation.done + operation.skipped + operation.failed
+function progressOf(operation: Operation): string {
   const [item] = operation.items
   const where =
     operation.items.length === 1 && item !== undefined ? `${visible(item.name)}: ${item.state ?? operation.state}` : operation.state
-  if (!terminal.isTerminal.stderr) return `${operation.op_id} ${finished}/${operation.total} ${where}\n`
-  const filled = Math.round((barWidth * finished) / Math.max(1, operation.total))
-  return `\r\u001b[2K${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)} ${finished}/${operation.total} ${where}`
+  return `${finishedIn(operation)}/${operation.total} ${where}`
 }
 
-function deliveryOf(delivery: Operation['items'][number]['delivery']): string {
+function deliveryOf(delivery: SecretsOperation['items'][number]['delivery']): string {
   if (delivery === null || typeof delivery === 'string') return delivery ?? '-'
   return `${delivery.reached} of ${delivery.of}`
 }

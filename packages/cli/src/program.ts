@@ -4,6 +4,7 @@ import { openDoor } from './broker-door.ts'
 import type { Setting } from './command.ts'
 import { abort } from './commands/abort.ts'
 import { audit } from './commands/audit.ts'
+import { backup } from './commands/backup.ts'
 import { check } from './commands/check.ts'
 import { config } from './commands/config.ts'
 import { copy } from './commands/copy.ts'
@@ -13,6 +14,7 @@ import { get } from './commands/get.ts'
 import { importSecrets } from './commands/import.ts'
 import { kek } from './commands/kek.ts'
 import { list } from './commands/list.ts'
+import { restore } from './commands/restore.ts'
 import { retry } from './commands/retry.ts'
 import { rollback } from './commands/rollback.ts'
 import { rotate } from './commands/rotate.ts'
@@ -41,6 +43,8 @@ const commands = [
   rollback,
   abort,
   retry,
+  backup,
+  restore,
   kek,
   token,
   audit,
