@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { Caller, counting, sequences } from '../test/agreement.ts'
+import { callRegisters, registerCalls } from '../test/register-calls.ts'
 import { MemoryLedger } from './memory/ledger.ts'
 import { openSqlite } from './sqlite/open.ts'
 
@@ -29,5 +30,30 @@ test('memory and SQLite answer every sequence of calls alike', async () => {
       }
     }),
     { numRuns: 60 },
+  )
+}, 60_000)
+
+test('memory and SQLite answer every sequence of calls of their registers alike', async () => {
+  let runs = 0
+  await fc.assert(
+    fc.asyncProperty(registerCalls, async calls => {
+      let now = Date.UTC(2026, 0, 1)
+      const clock = { now: () => new Date(now), after: () => () => {} }
+      const pass = async (ms: number) => {
+        now += ms
+      }
+      runs += 1
+      const memory = new MemoryLedger(clock, counting())
+      const sqlite = await openSqlite(join(folder, `registers-${runs}`), clock, counting())
+      try {
+        for (const call of calls) {
+          const answered = await callRegisters(sqlite, call, pass)
+          expect(answered).toEqual(await callRegisters(memory, call, async () => {}))
+        }
+      } finally {
+        await sqlite.close()
+      }
+    }),
+    { numRuns: 40 },
   )
 }, 60_000)
