@@ -77,6 +77,12 @@ export class Served {
     })
   }
 
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL')
+    await this.#ended
+  }
+
   /** SIGTERM, and the exit code. */
   async stop(): Promise<number | null> {
     this.#process.kill('SIGTERM')
