@@ -3,7 +3,9 @@ import process from 'node:process'
 import { adaptersBench } from './adapters.ts'
 import { engineBench } from './engine.ts'
 import { readBench } from './read.ts'
+import { rewrapBench } from './rewrap.ts'
 import type { Row } from './row.ts'
+import { sealingBench } from './sealing.ts'
 import { startupBench } from './startup.ts'
 
 const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
@@ -11,6 +13,8 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   engine: engineBench,
   adapters: adaptersBench,
   startup: startupBench,
+  sealing: sealingBench,
+  rewrap: rewrapBench,
 }
 
 const names = process.argv.slice(2).filter(argument => !argument.startsWith('--'))

@@ -8,17 +8,17 @@ export const ivBytes = 12
 export const tagBytes = 16
 
 /**
- * AES-256-GCM (NIST SP 800-38D): ciphertext and the 16-byte tag, joined. The only module that may use ciphers. A KEK must never see an
+ * AES-256-GCM (NIST SP 800-38D): `head` as it is, ciphertext and the 16-byte tag, joined. The only module that may use ciphers. A KEK must never see an
  * `iv` twice: take it from a strong random source, anew for every call.
  */
-export function encrypt(key: KeyObject, iv: Uint8Array, binding: Uint8Array, plaintext: Uint8Array): Buffer {
+export function encrypt(key: KeyObject, iv: Uint8Array, binding: Uint8Array, plaintext: Uint8Array, head: Uint8Array): Buffer {
   mustFit(key, iv)
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes })
   cipher.setAAD(binding)
   const ciphertext = cipher.update(plaintext)
   // GCM is a stream mode: `final` has no bytes left to give
   cipher.final()
-  return Buffer.concat([ciphertext, cipher.getAuthTag()])
+  return Buffer.concat([head, ciphertext, cipher.getAuthTag()])
 }
 
 /** The plaintext, once the whole of it is proven; undefined, and nothing kept, when key, binding, ciphertext or tag do not belong together. */

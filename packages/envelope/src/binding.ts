@@ -30,14 +30,48 @@ export function lengthPrefixed(fields: readonly string[]): Buffer {
   return joined
 }
 
-/** What a payload is bound to. No KEK id: re-wrapping must leave the payload as it is. */
-export function payloadBinding(store: string, slot: Slot): Buffer {
-  return lengthPrefixed(['keyturn/p/1', algorithm, store, slot.secretId, decimal(slot.number), slot.kind])
+/** What the values of one database are bound to. What all of its rows share is put together once. */
+export class Bindings {
+  readonly #payload: Buffer
+  readonly #wrap: Buffer
+
+  constructor(store: string) {
+    this.#payload = lengthPrefixed(['keyturn/p/1', algorithm, store])
+    this.#wrap = lengthPrefixed(['keyturn/w/1', algorithm, store])
+  }
+
+  /** What a payload is bound to. No KEK id: re-wrapping must leave the payload as it is. */
+  payload(slot: Slot): Buffer {
+    return bound(this.#payload, slot, slot.kind)
+  }
+
+  /** What a wrap is bound to. */
+  wrap(slot: VersionSlot, kekId: string): Buffer {
+    return bound(this.#wrap, slot, kekId)
+  }
+
+  /** What the same wrap is bound to under another KEK; `binding` is not to be used any more. */
+  moved(binding: Buffer, slot: VersionSlot, fromId: string, toId: string): Buffer {
+    if (fromId.length !== toId.length) return this.wrap(slot, toId)
+    // an id of a KEK has one byte for each character
+    binding.write(toId, binding.byteLength - toId.length, 'latin1')
+    return binding
+  }
 }
 
-/** What a wrap is bound to. */
-export function wrapBinding(store: string, slot: VersionSlot, kekId: string): Buffer {
-  return lengthPrefixed(['keyturn/w/1', algorithm, store, slot.secretId, decimal(slot.number), kekId])
+/** As `lengthPrefixed` of all of it. */
+function bound(head: Buffer, { secretId, number }: VersionSlot, last: string): Buffer {
+  const decimals = decimal(number)
+  const [idBytes, lastBytes] = [Buffer.byteLength(secretId), Buffer.byteLength(last)]
+  const joined = Buffer.allocUnsafe(head.byteLength + 12 + idBytes + decimals.length + lastBytes)
+  let at = head.copy(joined)
+  at = joined.writeUInt32BE(idBytes, at)
+  at += joined.write(secretId, at)
+  at = joined.writeUInt32BE(decimals.length, at)
+  at += joined.write(decimals, at, 'latin1')
+  at = joined.writeUInt32BE(lastBytes, at)
+  joined.write(last, at)
+  return joined
 }
 
 function decimal(number: number): string {

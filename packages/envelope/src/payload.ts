@@ -16,6 +16,7 @@ export const payloadRandomBytes = saltBytes + ivBytes
 export const payloadOverheadBytes = ciphertextAt + tagBytes
 
 const info = Buffer.from('keyturn/v1/payload')
+const format = Buffer.of(payloadFormat)
 
 /**
  * Closes a plaintext under its own DEK: `0x01 | salt 32 | commitment 32 | iv 12 | ciphertext | tag 16`. The DEK is used for this one
@@ -25,7 +26,7 @@ export function closePayload(dek: KeyObject, binding: Uint8Array, plaintext: Uin
   const salt = random.subarray(0, saltBytes)
   const iv = random.subarray(saltBytes)
   const { encryption, commitment } = deriveKeys(dek, salt)
-  return Buffer.concat([Buffer.of(payloadFormat), salt, commitment, iv, encrypt(encryption, iv, binding, plaintext)])
+  return encrypt(encryption, iv, binding, plaintext, Buffer.concat([format, salt, commitment, iv]))
 }
 
 /** The plaintext; undefined when the payload was changed, belongs to another slot or to another DEK. */

@@ -1,7 +1,7 @@
 import { createSecretKey } from 'node:crypto'
 import { BrokerError, type Random, type Sealed, type Sealer, type SealSlot, type SecretId, type SecretValue } from '@keyturn/core'
 import { ivBytes, keyBytes } from './aead.ts'
-import { payloadBinding, type Slot, type VersionSlot, wrapBinding } from './binding.ts'
+import { Bindings, type Slot, type VersionSlot } from './binding.ts'
 import { isKekId } from './kek-text.ts'
 import type { Keyring } from './keyring.ts'
 import { closePayload, openPayload, payloadRandomBytes } from './payload.ts'
@@ -34,14 +34,14 @@ const rootSlot = (number: number): Slot => ({ secretId: 'root' as SecretId, numb
 export class EnvelopeSealer implements Sealer {
   readonly #keyring: Keyring
   readonly #random: Random
-  readonly #store: string
+  readonly #bindings: Bindings
   readonly #meter: WrapMeter | null
 
   constructor(parts: SealerParts) {
     if (parts.store === '') throw new BrokerError('invalid_argument', 'the id of the store is empty')
     this.#keyring = parts.keyring
     this.#random = parts.random
-    this.#store = parts.store
+    this.#bindings = new Bindings(parts.store)
     this.#meter = parts.meter
   }
 
@@ -76,10 +76,11 @@ export class EnvelopeSealer implements Sealer {
   rewrapped(slot: VersionSlot, sealed: Sealed, toKek: string): Sealed {
     const to = this.#keyring.kek(toKek)
     if (sealed.kekId === toKek) return sealed
-    const dek = this.#unwrap(slot, sealed)
+    const binding = this.#bindings.wrap(slot, sealed.kekId)
+    const dek = this.#unwrap(slot, sealed, binding)
     try {
       this.#meter?.take(toKek)
-      const wrap = closeWrap(to, wrapBinding(this.#store, slot, toKek), dek, this.#random.bytes(ivBytes))
+      const wrap = closeWrap(to, this.#bindings.moved(binding, slot, sealed.kekId, toKek), dek, this.#random.bytes(ivBytes))
       return { kekId: toKek, payload: sealed.payload, wrap }
     } finally {
       dek.fill(0)
@@ -108,7 +109,7 @@ export class EnvelopeSealer implements Sealer {
   }
 
   #close(slot: Slot, plaintext: Uint8Array, kekId = this.#keyring.currentId, kek = this.#keyring.kek(kekId)): Sealed {
-    const bindings = { payload: payloadBinding(this.#store, slot), wrap: wrapBinding(this.#store, slot, kekId) }
+    const bindings = { payload: this.#bindings.payload(slot), wrap: this.#bindings.wrap(slot, kekId) }
     this.#meter?.take(kekId)
     // one request of random bytes: DEK, salt and vector of the payload, vector of the wrap
     const random = this.#random.bytes(keyBytes + payloadRandomBytes + ivBytes)
@@ -126,14 +127,15 @@ export class EnvelopeSealer implements Sealer {
     const dek = this.#unwrap(slot, sealed)
     const key = createSecretKey(dek)
     dek.fill(0)
-    const plaintext = openPayload(key, payloadBinding(this.#store, slot), sealed.payload)
+    const plaintext = openPayload(key, this.#bindings.payload(slot), sealed.payload)
     if (plaintext === undefined) throw corrupt(slot, 'payload')
     return plaintext
   }
 
-  #unwrap(slot: VersionSlot, sealed: Sealed): Buffer {
-    if (!isKekId(sealed.kekId)) throw corrupt(slot, 'KEK id')
-    const dek = openWrap(this.#keyring.kek(sealed.kekId), wrapBinding(this.#store, slot, sealed.kekId), sealed.wrap)
+  #unwrap(slot: VersionSlot, sealed: Sealed, binding = this.#bindings.wrap(slot, sealed.kekId)): Buffer {
+    // what is loaded has an id that was looked at
+    if (!this.#keyring.has(sealed.kekId) && !isKekId(sealed.kekId)) throw corrupt(slot, 'KEK id')
+    const dek = openWrap(this.#keyring.kek(sealed.kekId), binding, sealed.wrap)
     if (dek === undefined) throw corrupt(slot, 'wrap')
     return dek
   }

@@ -8,7 +8,10 @@ export const wrapBytes = 1 + ivBytes + keyBytes + tagBytes
 
 /** Closes a DEK of 32 bytes under a KEK: `0x01 | iv 12 | ciphertext 32 | tag 16`. `iv` is strong random bytes, never used before. */
 export function closeWrap(kek: KeyObject, binding: Uint8Array, dek: Uint8Array, iv: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.of(wrapFormat), iv, encrypt(kek, iv, binding, dek)])
+  const head = Buffer.allocUnsafe(1 + ivBytes)
+  head[0] = wrapFormat
+  head.set(iv, 1)
+  return encrypt(kek, iv, binding, dek, head)
 }
 
 /** The DEK; undefined when the wrap was changed, or belongs to another slot or KEK. The caller wipes it. */
