@@ -18,7 +18,8 @@ export interface PostgresServer {
   readonly data: string
   /** Ends it as a power switch would (`immediate`: recovery at the next start) or politely, and starts it again on the same port. */
   restart(how: 'immediate' | 'fast'): Promise<void>
-  stop(): Promise<void>
+  /** For good; its data go, too. */
+  stop(how?: 'immediate' | 'fast'): Promise<void>
 }
 
 export interface Absent {
@@ -41,12 +42,38 @@ export async function startPostgres({ settings = {} }: PostgresSettings = {}): P
   const password = randomBytes(16).toString('hex')
   const port = await freePort()
   await initialise(binaries, place, account, password)
+  return serve({ binaries, place, account, port, settings }, password)
+}
+
+/** A standby of a server, which streams from it; `pg_promote()` makes it take writes. */
+export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+  const binaries = findBinaries()
+  if (binaries === undefined) throw new Error('no PostgreSQL, though there was one')
+  const account = accountOf('postgres')
+  const place = makePlace(account)
+  const port = await freePort()
+  const args = ['-d', primary.url, '-D', place.data, '-R', '-X', 'stream', '-c', 'fast', '--no-sync']
+  const [program, all] = command(join(binaries, 'pg_basebackup'), args, account)
+  await promisify(execFile)(program, [...all], { env: environment })
+  return serve({ binaries, place, account, port, settings: {} }, decodeURIComponent(new URL(primary.url).password))
+}
+
+interface Launch {
+  readonly binaries: string
+  readonly place: Place
+  readonly account: Account | undefined
+  readonly port: number
+  readonly settings: Readonly<Record<string, string>>
+}
+
+async function serve(launching: Launch, password: string): Promise<PostgresServer> {
+  const { binaries, place, account, port, settings } = launching
   const start = () => launch(binaries, place, account, port, settings)
   let server = await start()
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
-  const stop = async (signal: NodeJS.Signals) => {
+  const stop = async (how: 'immediate' | 'fast') => {
     const ended = new Promise(done => server.once('exit', done))
-    server.kill(signal)
+    server.kill(how === 'immediate' ? 'SIGQUIT' : 'SIGINT')
     await ended
   }
   return {
@@ -55,11 +82,11 @@ export async function startPostgres({ settings = {} }: PostgresSettings = {}): P
     port,
     data: place.data,
     restart: async how => {
-      await stop(how === 'immediate' ? 'SIGQUIT' : 'SIGINT')
+      await stop(how)
       server = await start()
     },
-    stop: async () => {
-      await stop('SIGINT')
+    stop: async (how = 'fast') => {
+      await stop(how)
       rmSync(place.folder, { recursive: true })
     },
   }
@@ -153,7 +180,7 @@ async function launch(
   server.once('exit', () => process.off('exit', end))
   for (let tries = 0; tries < 600; tries += 1) {
     if (server.exitCode !== null) throw new Error(`PostgreSQL did not start:\n${log.join('').slice(-2_000)}`)
-    if (log.some(text => text.includes('ready to accept connections'))) {
+    if (log.some(text => /ready to accept (read-only )?connections/.test(text))) {
       log.length = 0
       return server
     }

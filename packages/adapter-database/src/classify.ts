@@ -35,16 +35,21 @@ function sharper(raw: unknown): ErrorCode | undefined {
 
 /** The database, its errors with the codes that a store has for them. */
 export function named(sql: Sql): Sql {
-  const renamed = (error: unknown): never => {
-    if (!(error instanceof BrokerError)) throw error
-    const { code } = classify(error)
-    throw code === error.code ? error : new BrokerError(code, error.message, { cause: error.origin })
+  const rethrow = (error: unknown): never => {
+    throw renamed(error)
   }
   return {
     dialect: sql.dialect,
-    rows: (statement, parameters) => sql.rows(statement, parameters).catch(renamed),
-    transaction: run => sql.transaction(run).catch(renamed),
-    erase: tables => sql.erase(tables).catch(renamed),
+    rows: (statement, parameters) => sql.rows(statement, parameters).catch(rethrow),
+    transaction: run => sql.transaction(run).catch(rethrow),
+    erase: tables => sql.erase(tables).catch(rethrow),
     close: () => sql.close(),
   }
+}
+
+/** The error with the code that a store has for it. */
+export function renamed(error: unknown): unknown {
+  if (!(error instanceof BrokerError)) return error
+  const { code } = classify(error)
+  return code === error.code ? error : new BrokerError(code, error.message, { cause: error.origin })
 }

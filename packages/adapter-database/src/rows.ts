@@ -1,14 +1,18 @@
 import type { SecretId } from '@keyturn/core'
 import { type Dialect, integer, integerOrNull, type Row, type SqlValue, type Transaction, text, textOrNull } from '@keyturn/sql'
 
-export interface SecretRow {
-  /** The key inside this database. */
-  readonly number: number
+/** As much of a secret as its versions need. */
+export interface Place {
   /** What envelopes are bound to. */
   readonly id: SecretId
   readonly path: string
   /** Grows whenever the current version changes: the etag. */
   readonly revision: number
+}
+
+export interface SecretRow extends Place {
+  /** The key inside this database. */
+  readonly number: number
   readonly deletedAt: number | null
   /** The idempotency key of the last deletion. */
   readonly deletion: string | null
@@ -32,6 +36,12 @@ export interface VersionRow extends VersionFacts {
 export interface SealedRow extends VersionRow {
   readonly payload: Uint8Array | null
   readonly wrap: Uint8Array | null
+}
+
+/** A secret with what is current of it. */
+export interface CurrentRow {
+  readonly secret: Place
+  readonly version: SealedRow
 }
 
 /** A version that a write must know of: the newest, those that have a label to give, or the one of its own intent. */
@@ -70,10 +80,25 @@ export class Rows {
     return secretIn((await tx.rows(this.#statements.locked, [path]))[0])
   }
 
-  async current(on: Reader, path: string): Promise<{ readonly secret: SecretRow; readonly version: SealedRow } | undefined> {
+  /** What is read most: one statement, and no column that the schema itself says. */
+  async current(on: Reader, path: string): Promise<CurrentRow | undefined> {
     const [row] = await on.rows(this.#statements.current, [path])
-    const secret = secretIn(row)
-    return row === undefined || secret === undefined ? undefined : { secret, version: sealedIn(row) }
+    if (row === undefined) return undefined
+    return {
+      // made by `secretIdFrom`
+      secret: { id: text(row, 'id') as SecretId, path, revision: integer(row, 'revision') },
+      version: {
+        number: integer(row, 'number'),
+        label: 'current',
+        disabled: 0,
+        createdAt: integer(row, 'created_at'),
+        kekId: text(row, 'kek_id'),
+        // the schema checks the words
+        kind: text(row, 'kind') as VersionRow['kind'],
+        payload: blob(row, 'payload'),
+        wrap: blob(row, 'wrap'),
+      },
+    }
   }
 
   async version(on: Reader, secret: SecretRow, number: number): Promise<SealedRow | undefined> {
@@ -103,7 +128,7 @@ const statements = ({ schema, locked }: Dialect) => ({
   storeId: `select id from ${schema}store`,
   secret: `select ${ofSecret} from ${schema}secrets s where s.path = $1`,
   locked: `select ${ofSecret} from ${schema}secrets s where s.path = $1 ${locked('s')}`,
-  current: `select ${ofSecret}, ${facts}, v.payload, v.wrap from ${schema}secrets s
+  current: `select s.id, s.revision, v.number, v.created_at, v.kek_id, v.kind, v.payload, v.wrap from ${schema}secrets s
     join ${schema}versions v on v.secret = s.number and v.label = 'current' where s.path = $1 and s.deleted_at is null`,
   version: `select ${facts}, v.payload, v.wrap from ${schema}versions v where v.secret = $1 and v.number = $2`,
   known: `select ${facts}, v.intent, v.fingerprint from ${schema}versions v where v.secret = $1 and (v.intent = $2

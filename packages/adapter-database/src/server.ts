@@ -1,6 +1,7 @@
 import type { Finding, OpenContext } from '@keyturn/core'
 import { integer, type Sql, text } from '@keyturn/sql'
 import { mustBeDurable, openSchema, PostgresDatabase, postgresAddress } from '@keyturn/sql/postgres'
+import { renamed } from './classify.ts'
 import type { Client } from './client.ts'
 import { migrations, nameStore } from './migrations.ts'
 import type { DatabaseOptions } from './options.ts'
@@ -23,7 +24,7 @@ export async function openServer(options: DatabaseOptions & { readonly url: stri
     return { sql, what: `${what} (schema ${schema})`, examine: () => examineServer(sql) }
   } catch (error) {
     await sql.close()
-    throw error
+    throw renamed(error)
   }
 }
 
@@ -55,7 +56,7 @@ const prohibitions: ReadonlyMap<string, string> = new Map([
 ])
 
 const may = (expression: string, name: string) => `case when ${expression} then 1 else 0 end as ${name}`
-const looked = `select current_setting('server_version') as version, current_user::text as role, current_database()::text as database,
+const looked = `select split_part(current_setting('server_version'), ' ', 1) as version, current_user::text as role, current_database()::text as database,
   coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'a socket') as address,
   (select max(number) from ${schema}.migrations) as step,
   coalesce((select case when ssl then version || ', ' || cipher else 'not encrypted' end from pg_stat_ssl where pid = pg_backend_pid()), 'unknown') as tls,

@@ -1,4 +1,4 @@
-import { BrokerError, type OpenContext, type StoreAdapter, type StorePath } from '@keyturn/core'
+import { BrokerError, type Envelopes, type OpenContext, type StoreAdapter, type StorePath } from '@keyturn/core'
 import { EnvelopeSealer, type Keyring, WrapMeter } from '@keyturn/envelope'
 import { type Sql, SqlEnvelopes } from '@keyturn/sql'
 import { classify } from './classify.ts'
@@ -59,13 +59,22 @@ export async function openOn(client: Client, context: OpenContext, keyring: Keyr
   }
 }
 
+/** A pass may lead to a KEK that closed nothing here yet: it is noted first, or the schema would refuse every row. */
+function begunBy({ meter, keyring }: Parts, envelopes: SqlEnvelopes): Envelopes['begin'] {
+  const begin = envelopes.begin.bind(envelopes)
+  return async pass => {
+    if (pass.kekId !== null && keyring.has(pass.kekId)) await meter.ready(pass.kekId)
+    return begin(pass)
+  }
+}
+
 function adapterOf(client: Client, envelopes: SqlEnvelopes, parts: Parts): StoreAdapter {
   const { sql, rows, sealer } = parts
   const { promote, ...lifetimes } = lifetimesOf(parts)
   return {
     kind: 'database',
     guarantees: { cas: true, idempotent: true, valueBytesMax },
-    envelopes: Object.assign(envelopes, { dump: dumpOf(sql) }),
+    envelopes: Object.assign(envelopes, { dump: dumpOf(sql), begin: begunBy(parts, envelopes) }),
     async read(path, { version, signal }) {
       signal.throwIfAborted()
       if (version !== undefined) {

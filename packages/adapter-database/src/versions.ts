@@ -1,7 +1,7 @@
 import { BrokerError, type Etag, type SecretVersion, type StorePath, type VersionId, type VersionInfo } from '@keyturn/core'
 import type { EnvelopeSealer } from '@keyturn/envelope'
 import { nameOf } from './names.ts'
-import type { Reader, Rows, SealedRow, SecretRow, VersionFacts } from './rows.ts'
+import type { Place, Reader, Rows, SealedRow, SecretRow, VersionFacts } from './rows.ts'
 
 /** The secret of this path, if it is there and not deleted; otherwise `not_found` with the reason. */
 export function mustBeThere(secret: SecretRow | undefined, path: StorePath): SecretRow {
@@ -29,7 +29,7 @@ export function gone(secret: SecretRow | undefined, path: StorePath): BrokerErro
 }
 
 /** What is told about a version; never its value. */
-export function infoOf(secret: Pick<SecretRow, 'revision'>, version: VersionFacts): VersionInfo {
+export function infoOf(secret: Pick<Place, 'revision'>, version: VersionFacts): VersionInfo {
   return {
     version: String(version.number) as VersionId,
     state: stateOf(version),
@@ -40,7 +40,7 @@ export function infoOf(secret: Pick<SecretRow, 'revision'>, version: VersionFact
 }
 
 /** One etag for a secret at a time, the revision of what is current. */
-export function etagOf({ revision }: Pick<SecretRow, 'revision'>): Etag {
+export function etagOf({ revision }: Pick<Place, 'revision'>): Etag {
   return `r${revision}` as Etag
 }
 
@@ -50,7 +50,7 @@ function stateOf({ kekId, disabled, label }: VersionFacts): VersionInfo['state']
 }
 
 /** The version with its value. `precondition_failed` when it is disabled or destroyed. */
-export function unsealed(sealer: EnvelopeSealer, secret: SecretRow, row: SealedRow): SecretVersion {
+export function unsealed(sealer: EnvelopeSealer, secret: Place, row: SealedRow): SecretVersion {
   const { kekId, payload, wrap } = row
   if (kekId === null || payload === null || wrap === null) {
     throw new BrokerError('precondition_failed', `version ${row.number} of ${secret.path} is destroyed`)

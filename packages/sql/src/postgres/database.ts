@@ -54,14 +54,20 @@ export class PostgresDatabase implements Sql {
     for (let attempt = 1; ; attempt += 1) {
       const client = await this.#connect()
       let broken: Error | undefined
+      // a connection that dies says so by an event, too
+      const note = (error: Error) => {
+        broken = error
+      }
+      client.on('error', note)
       try {
         return (await client.query(sql, [...parameters])).rows
       } catch (error) {
         const named = postgresError(error, 'statement', this.#what)
-        if (isFault(named)) broken = named
+        if (isFault(named)) note(named)
         // a connection that died while it was idle says so at once; what only reads may be asked of the next one
         if (attempt === 2 || !isCut(error) || performance.now() - began > promptMs) throw named
       } finally {
+        client.off('error', note)
         client.release(broken)
       }
     }
@@ -156,7 +162,7 @@ export class PostgresDatabase implements Sql {
   }
 
   async close(): Promise<void> {
-    await this.#pool.end()
+    if (!this.#pool.ending) await this.#pool.end()
   }
 }
 
