@@ -77,8 +77,9 @@ async function openDue(): Promise<void> {
 
 while (going) {
   try {
+    if (await takeOne()) continue
     await openDue()
-    if (!(await takeOne())) await pause(20)
+    await pause(20)
   } catch (error) {
     // the server is away, or the lease is: look again
     if (!(error instanceof BrokerError) || error.code === 'internal') throw error
