@@ -7,7 +7,7 @@ import type { SealedTable } from './table.ts'
 /** Every KEK that the database knows, by id. Costs a seek a KEK and table, however many rows there are. */
 export async function kekUses(tx: Transaction, tables: readonly SealedTable[]): Promise<readonly KekUse[]> {
   const oldest = tables.flatMap(({ name, columns, madeAt }) =>
-    madeAt === null ? [] : [`(select min(t.${madeAt}) from ${name} t where t.${columns.kekId} = k.id)`],
+    madeAt === null ? [] : [`case when ${isNeeded} then (select min(t.${madeAt}) from ${name} t where t.${columns.kekId} = k.id) end`],
   )
   const chosen = oldest.map((seek, index) => `, ${seek} as oldest_${index}`).join('')
   const keks = await tx.rows(`select k.id, k.fingerprint, k.wraps${chosen} from keks k order by k.id`)
@@ -19,6 +19,9 @@ export async function kekUses(tx: Transaction, tables: readonly SealedTable[]): 
   }
   return keks.map(row => toUse(row, needs.get(text(row, 'id')) ?? {}, oldest.length))
 }
+
+// a seek under a KEK that nothing needs any more would pass over all the entries that a pass just left dead
+const isNeeded = '(select sum(rows) from kek_rows r where r.kek_id = k.id) > 0'
 
 const counted = 'select kek_id, part, cast(sum(rows) as bigint) as envelopes from kek_rows'
 
