@@ -1,0 +1,238 @@
+import { spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import process from 'node:process'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Place, until } from './harness.ts'
+import { Served } from './served.ts'
+
+const binary = join(import.meta.dirname, '../../packages/cli/bin/keyturn.mjs')
+const key = () => randomBytes(32).toString('base64url')
+let place: Place
+let served: Served | null
+let keks: Record<string, string>
+
+beforeEach(() => {
+  place = new Place()
+  served = null
+  keks = { KEYTURN_KEK_v1: key(), KEYTURN_CURRENT_KEK_ID: 'v1' }
+  place.write('keyturn.yaml', 'broker: { keys: { provider: env } }\ndatabase: {}\n')
+})
+afterEach(async () => {
+  await served?.stop()
+  place.remove()
+})
+
+/** `keyturn` in a process of its own, on the data folder of this name. */
+function keyturn(args: readonly string[], data = 'data', env: Record<string, string> = {}) {
+  const given = { PATH: process.env.PATH, KEYTURN_DATA: join(place.folder, data), ...keks, ...env }
+  const all = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''))
+  const child = spawn(process.execPath, ['--conditions=@keyturn/source', binary, ...args], {
+    cwd: place.folder,
+    env: all,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [out, err] = ['', '']
+  child.stdout.on('data', chunk => (out += String(chunk)))
+  child.stderr.on('data', chunk => (err += String(chunk)))
+  const ended = new Promise<{ code: number | null; out: string; err: string }>(done => child.on('close', code => done({ code, out, err })))
+  return { child, ended }
+}
+
+const run = (args: readonly string[], data?: string, env?: Record<string, string>) => keyturn(args, data, env).ended
+const linesOf = (out: string) =>
+  out
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+
+async function start(data = 'data'): Promise<Served> {
+  const started = await Served.start(place, 'keyturn.yaml', { KEYTURN_DATA: data, ...keks })
+  served = started
+  return started
+}
+
+async function stop(): Promise<void> {
+  await served?.stop()
+  served = null
+}
+
+const token = (data = 'data') => place.read(`${data}/admin.token`).trim()
+const ask = (broker: Served, method: string, target: string, body?: unknown, data = 'data') =>
+  broker.ask(method, target, { token: token(data), ...(body === undefined ? {} : { body }) })
+
+async function write(broker: Served, name: string, ...values: readonly string[]): Promise<void> {
+  for (const value of values) expect((await ask(broker, 'PUT', `/v1/secrets/${name}`, { value })).status).toBeLessThan(300)
+}
+
+async function backedUp(broker: Served): Promise<{ readonly id: string; readonly file: string }> {
+  const made = await ask(broker, 'POST', '/admin/v1/backups', { reason: 'test' })
+  expect([made.status, made.body.present], made.text).toEqual([201, true])
+  return made.body
+}
+
+test('a bundle comes back whole into an empty database, history and all, and a second restore finds nothing to do', {
+  timeout: 120_000,
+}, async () => {
+  const broker = await start()
+  await write(broker, 'app/one', 'one-1', 'one-2', 'one-3')
+  await write(broker, 'app/two', 'two-1')
+  await ask(broker, 'PUT', '/v1/secrets/app/three', { fields: { user: 'u', password: 'three-1' }, type: 'api-key' })
+  const { id, file } = await backedUp(broker)
+  const listed = await run(['backup', 'list', '--json'], 'data', { KEYTURN_ADDR: broker.address, KEYTURN_TOKEN: token() })
+  expect([listed.code, JSON.parse(listed.out).backups.map((each: { id: string }) => each.id)], listed.err).toEqual([0, [id]])
+  const live = await run(['restore', id, '--dry-run', '--json'])
+  expect([live.code, linesOf(live.out).at(-1)], live.err).toMatchObject([
+    0,
+    { event: 'drill', opened: 5, versions: 5, isWhole: true, changes: null },
+  ])
+  await stop()
+
+  const drill = await run(['restore', id, '--dry-run', '--json'])
+  expect([drill.code, linesOf(drill.out).at(-1).changes.same], drill.err).toEqual([0, 3])
+  const untouched = await run(['restore', file, '--dry-run', '--json'], 'empty')
+  expect([untouched.code, linesOf(untouched.out).at(-1).changes.new], untouched.err).toEqual([0, 3])
+  expect(readdirSync(place.folder)).not.toContain('empty')
+
+  const restored = await run(['restore', file, '--json'], 'empty')
+  expect([restored.code, linesOf(restored.out).at(-1)], restored.err).toMatchObject([
+    0,
+    { event: 'end', restored: 3, failed: 0, differs: 0 },
+  ])
+  const again = await run(['restore', file, '--json'], 'empty')
+  expect([again.code, linesOf(again.out).at(-1)], again.err).toMatchObject([0, { restored: 0, same: 3 }])
+  const chain = await run(['audit', 'verify', 'empty/audit.copy.jsonl', '--anchor', 'empty/audit.copy.anchor'], 'empty')
+  expect([chain.code, chain.out]).toEqual([0, expect.stringMatching(/^ok: /)])
+
+  const other = await start('empty')
+  const versions = (await ask(other, 'GET', '/v1/versions/app/one', undefined, 'empty')).body.versions
+  expect(versions.length).toBe(3)
+  for (const [number, value] of [
+    [1, 'one-1'],
+    [2, 'one-2'],
+    [3, 'one-3'],
+  ]) {
+    const read = await ask(other, 'GET', `/v1/secrets/app/one?version=${number}`, undefined, 'empty')
+    expect(read.body.value ?? read.text).toEqual(value)
+  }
+  const three = (await ask(other, 'GET', '/v1/secrets/app/three', undefined, 'empty')).body
+  expect(three.fields).toEqual({ user: 'u', password: 'three-1' })
+  const told =
+    [live, drill, restored, again].map(({ out, err }) => out + err).join('') +
+    place.read('empty/audit.copy.jsonl') +
+    place.read(file.slice(place.folder.length + 1))
+  expect(told).toContain('app/one')
+  expect(told).not.toMatch(/one-[123]|two-1|three-1/)
+})
+
+test('what is different stays, unless it is to be written over, and then nothing is lost', { timeout: 120_000 }, async () => {
+  const broker = await start()
+  await write(broker, 'app/one', 'one-1')
+  const { id } = await backedUp(broker)
+  await write(broker, 'app/one', 'later')
+  await stop()
+  const left = await run(['restore', id, '--json'])
+  expect([left.code, linesOf(left.out).at(-1)], left.err).toMatchObject([1, { restored: 0, different: 1 }])
+  const over = await run(['restore', id, '--overwrite', '--json'])
+  expect([over.code, linesOf(over.out).at(-1)], over.err).toMatchObject([0, { restored: 1 }])
+  const again = await start()
+  const values = [1, 2, 3].map(async number => (await ask(again, 'GET', `/v1/secrets/app/one?version=${number}`)).body.value)
+  expect(await Promise.all(values)).toEqual(['one-1', 'later', 'one-1'])
+})
+
+test('across two KEKs: the drill names the one that is missing, and once renewed none is', { timeout: 120_000 }, async () => {
+  const first = await start()
+  await write(first, 'app/one', 'one-1', 'one-2')
+  const old = await backedUp(first)
+  await stop()
+  const { KEYTURN_KEK_v1: v1 = '' } = keks
+  keks = { ...keks, KEYTURN_KEK_v2: key(), KEYTURN_CURRENT_KEK_ID: 'v2' }
+  const second = await start()
+  await write(second, 'app/two', 'two-1')
+  const mixed = await backedUp(second)
+  const without = { KEYTURN_KEK_v1: '' }
+  const { KEYTURN_KEK_v2: v2 = '' } = keks
+  const drill = await run(['restore', mixed.id, '--dry-run', '--json'], 'data', without)
+  const plan = linesOf(drill.out).at(-1)
+  expect([drill.code, plan.opened, plan.unproven], drill.err).toEqual([1, 1, null])
+  expect(plan.unreadable).toEqual([{ kek: 'v1', fingerprint: expect.stringMatching(/^[0-9a-f]{32}$/), versions: 2, why: 'not loaded' }])
+  const lost = await run(['restore', old.id, '--dry-run', '--json'], 'data', without)
+  expect([lost.code, linesOf(lost.out).at(-1).unproven], lost.err).toEqual([1, expect.stringContaining(plan.unreadable[0].fingerprint)])
+  const whole = await run(['restore', mixed.id, '--dry-run', '--json'])
+  expect([whole.code, linesOf(whole.out).at(-1).opened], whole.err).toEqual([0, 3])
+
+  const op = (await ask(second, 'POST', '/admin/v1/secrets/rotate-all', { reason: 'v1 is old' })).body.op_id
+  await until('the campaign', async () => {
+    const { body } = await ask(second, 'GET', `/admin/v1/secrets/rotation-status/${op}`)
+    return body.state === 'done' || body.status === 'done' || body.status === 'completed' ? true : undefined
+  })
+  const backups = (await ask(second, 'GET', '/admin/v1/backups')).body.backups
+  expect(backups.map((each: { reason: string }) => each.reason)).toEqual(['test', 'test', 'before a re-wrap of everything: v1 is old'])
+  for (const { keks: needed } of backups) expect(Object.keys(needed)).toEqual(['v2'])
+  await stop()
+  keks = { KEYTURN_KEK_v2: v2, KEYTURN_CURRENT_KEK_ID: 'v2' }
+  expect(v1).not.toBe('')
+  for (const { id } of backups) {
+    const after = await run(['restore', id, '--dry-run', '--json'])
+    expect([id, after.code], after.err).toEqual([id, 0])
+  }
+})
+
+test('a backup that cannot be made refuses what may only begin after one, with the reason', { timeout: 60_000 }, async () => {
+  const broker = await start()
+  await write(broker, 'app/one', 'one-1')
+  writeFileSync(join(place.folder, 'data/backups'), '')
+  const refused = await ask(broker, 'POST', '/admin/v1/secrets/rotate-all', { reason: '' })
+  expect([refused.status, refused.body.code]).toEqual([503, 'unavailable'])
+  expect(refused.text).toContain('no backup could be made')
+  expect((await ask(broker, 'GET', '/admin/v1/backups')).body.backups).toEqual([])
+  rmSync(join(place.folder, 'data/backups'))
+  mkdirSync(join(place.folder, 'data/backups'), { mode: 0o755 })
+  writeFileSync(join(place.folder, 'data/backups/notes'), '')
+  chmodSync(join(place.folder, 'data/backups'), 0o755)
+  const open = await ask(broker, 'POST', '/admin/v1/backups', {})
+  expect(open.body.code).toBe('precondition_failed')
+})
+
+test('a restore that is killed is gone on with by another, and no version comes twice', { timeout: 180_000 }, async () => {
+  const broker = await start()
+  const names = Array.from({ length: 60 }, (_, at) => `app/s${at}`)
+  for (const name of names) await write(broker, name, `${name}-1`, `${name}-2`, `${name}-3`)
+  const { file } = await backedUp(broker)
+  await stop()
+  for (const results of [1, 15, 40]) {
+    const killed = keyturn(['restore', file, '--json'], 'other')
+    let seen = 0
+    killed.child.stdout.on('data', chunk => {
+      seen += String(chunk).split('"event":"result"').length - 1
+      if (seen >= results) killed.child.kill('SIGKILL')
+    })
+    await killed.ended
+  }
+  const last = await run(['restore', file, '--json'], 'other')
+  expect([last.code, linesOf(last.out).at(-1)], last.err).toMatchObject([0, { failed: 0, differs: 0 }])
+  const other = await start('other')
+  for (const name of names) {
+    const { versions } = (await ask(other, 'GET', `/v1/versions/${name}`, undefined, 'other')).body
+    expect([name, versions.length]).toEqual([name, 3])
+  }
+})
+
+test('a damaged bundle is not restored, and the drill names the line', { timeout: 60_000 }, async () => {
+  const broker = await start()
+  await write(broker, 'app/one', 'one-1')
+  await write(broker, 'app/two', 'two-1')
+  const { file } = await backedUp(broker)
+  await stop()
+  const text = place.read(file.slice(place.folder.length + 1))
+  writeFileSync(file, text.replace('"path":"app/two"', '"path":"app/twx"'))
+  const before = createHash('sha256').update(place.read('data/audit.jsonl')).digest('hex')
+  const drill = await run(['restore', file, '--dry-run', '--json'], 'empty')
+  expect([drill.code, linesOf(drill.out).at(-1).damage], drill.err).toEqual([1, [{ line: 3, why: 'it was changed or cut' }]])
+  const refused = await run(['restore', file], 'empty')
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('nothing was written')])
+  const partial = await run(['restore', file, '--partial', '--json'], 'empty')
+  expect([partial.code, linesOf(partial.out).at(-1).restored], partial.err).toEqual([0, 1])
+  expect(createHash('sha256').update(place.read('data/audit.jsonl')).digest('hex')).toBe(before)
+})
