@@ -126,7 +126,11 @@ async function guardKeys(broker: Broker): Promise<() => Promise<void>> {
       campaigns.wake()
       return watch.promoted(to, from)
     },
-    changed: () => watch.changed(),
+    changed: () => {
+      // what a KEK closed is not served from memory when the KEK is gone
+      broker.materials.clear()
+      watch.changed()
+    },
     beat: () => watch.beat(),
   })
   campaigns.start()

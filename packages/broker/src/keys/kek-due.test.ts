@@ -19,7 +19,10 @@ const after = (days: number) => new Date(since.getTime() + days * dayMs)
 
 test('a KEK is due from its threshold on, and grave after a year whatever the threshold', () => {
   expect(dueOf(active, 0, after(89.99), 90 * dayMs).reasons).toEqual([])
-  expect(dueOf(active, 0, after(90), 90 * dayMs)).toEqual({ grave: false, reasons: ['KEK v1 has closed values for 90 days; the threshold is 90'] })
+  expect(dueOf(active, 0, after(90), 90 * dayMs)).toEqual({
+    grave: false,
+    reasons: ['KEK v1 has closed values for 90 days; the threshold is 90'],
+  })
   expect(dueOf(active, 0, after(366), 1000 * dayMs)).toEqual({
     grave: true,
     reasons: ['KEK v1 has closed values for 366 days; a year is the most for one key'],
@@ -32,7 +35,10 @@ test('a KEK that went back to be current is as old as its first day', () => {
 
 test('a KEK is due by its uses, and grave at the hard limit', () => {
   expect(dueOf(active, wrapsSoft - 1, after(1), 90 * dayMs).reasons).toEqual([])
-  expect(dueOf(active, wrapsSoft, after(1), 90 * dayMs)).toMatchObject({ grave: false, reasons: [expect.stringContaining(`closed ${wrapsSoft} values`)] })
+  expect(dueOf(active, wrapsSoft, after(1), 90 * dayMs)).toMatchObject({
+    grave: false,
+    reasons: [expect.stringContaining(`closed ${wrapsSoft} values`)],
+  })
   expect(dueOf(active, 2 ** 31, after(1), 90 * dayMs).grave).toBe(true)
 })
 

@@ -210,7 +210,9 @@ test('what was destroyed by one broker is let go of by the others, with what the
   await clock.pass(20)
   expect([other.keyring.ids, provider.destroyed]).toEqual([['v2'], ['v1']])
   expect(() => other.keyring.kek('v1')).toThrow(/was destroyed on .* cannot be recovered/)
-  await expect(open(new GivenKeys(['v1', 'v2'], 'v2'))).rejects.toMatchObject({ message: expect.stringContaining('KEK v1 was destroyed on') })
+  await expect(open(new GivenKeys(['v1', 'v2'], 'v2'))).rejects.toMatchObject({
+    message: expect.stringContaining('KEK v1 was destroyed on'),
+  })
 })
 
 test.each(['compromised', 'retired'] as const)('a %s KEK may be there, and not be the wanted one', async state => {

@@ -208,6 +208,7 @@ export class KeyLife {
       this.keyring.drop(id, new BrokerError('precondition_failed', what, { hint: 'write the value anew', detail: { kekId: id } }))
       if (!held) continue
       log.warn({ kek: id }, 'this KEK was destroyed and is let go of')
+      this.#events?.changed()
       await provider.destroy?.(id, new AbortController().signal).catch((error: unknown) => {
         log.error({ kek: id, code: named(error).code }, 'the provider could not destroy its copy of this KEK: take it away')
       })

@@ -31,7 +31,7 @@ export function writeSecret(broker: Broker, entry: Entry, request: WriteRequest)
     await mustFitOthers(entry, request.value)
     await beforePromotion(broker, entry)
     for (let attempt = 1; ; attempt++) {
-      const before = await current(store, entry)
+      const before = await superseding(store, entry)
       mustHold(request.condition, before)
       const written = await writeOver(broker, store, entry, request, before)
       if (!(written instanceof BrokerError)) return written
@@ -52,16 +52,37 @@ export async function current(store: Store, entry: Entry): Promise<SecretVersion
   }
 }
 
+/** What a write supersedes. Its value is null where its KEK is away. */
+type Superseded = Pick<SecretVersion, 'version' | 'etag'> & { readonly value: SecretValue | null }
+
+/**
+ * As `current`, and what cannot be opened for want of its KEK may be written over whole: the store keeps that version, and it opens again when the KEK
+ * is back. Not where an entry is only some fields of it: its neighbours would be lost.
+ */
+async function superseding(store: Store, entry: Entry): Promise<Superseded | null> {
+  try {
+    return await current(store, entry)
+  } catch (error) {
+    const isLocked = error instanceof BrokerError && error.detail?.kekId !== undefined
+    if (!isLocked || entry.keys !== null || store.envelopes === undefined) throw error
+    for await (const { version, etag, state } of store.versions(entry.path)) {
+      if (state === 'current') return { version, etag, value: null }
+    }
+    throw error
+  }
+}
+
 /** One attempt; the conflict when somebody else was faster. */
 async function writeOver(
   broker: Broker,
   store: Store,
   entry: Entry,
   request: WriteRequest,
-  before: SecretVersion | null,
+  before: Superseded | null,
 ): Promise<Written | BrokerError> {
   const { sealer, ledger } = broker
-  const next = merge(entry, before?.value ?? null, request.value)
+  const value = before?.value ?? null
+  const next = merge(entry, value, request.value)
   mustFit(store, entry, next)
   const { id } = await ledger.secrets.ensure(entry.name)
   const idempotencyKey = broker.random.uuid()
@@ -69,9 +90,9 @@ async function writeOver(
     secretId: id,
     idempotencyKey,
     superseded:
-      before === null
+      before === null || value === null
         ? null
-        : { version: before.version, seal: number => sealer.seal({ secretId: id, number, kind: 'previous' }, before.value) },
+        : { version: before.version, seal: number => sealer.seal({ secretId: id, number, kind: 'previous' }, value) },
     next: number => sealer.seal({ secretId: id, number, kind: 'pending' }, next),
   })
   let info: VersionInfo
@@ -84,7 +105,7 @@ async function writeOver(
   return { info, isNew: before === null }
 }
 
-function ifMatch(store: Store, request: WriteRequest, before: SecretVersion | null): { ifMatch?: SecretVersion['etag'] | null } {
+function ifMatch(store: Store, request: WriteRequest, before: Superseded | null): { ifMatch?: SecretVersion['etag'] | null } {
   if (!store.guarantees.cas) return {}
   if (before !== null) return { ifMatch: before.etag }
   // a secret that was deleted softly reads as absent, and writing it again is only refused to those who asked for that
@@ -114,7 +135,7 @@ async function unclear(
   store: Store,
   entry: Entry,
   intent: WriteIntent,
-  before: SecretVersion | null,
+  before: Superseded | null,
   error: unknown,
 ): Promise<Written | BrokerError> {
   if (error instanceof BrokerError && error.code !== 'outcome_unknown' && error.code !== 'internal') {
