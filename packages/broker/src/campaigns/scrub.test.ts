@@ -27,7 +27,7 @@ test('opens every row once a day, evenly, however many brokers there are', async
     const view = await brokers[0]?.view((await scrub(of))?.id ?? ('' as never))
     seen.push((view as { done: number }).done)
   }
-  expect(seen.map(done => Math.round(done / 10))).toEqual([19, 38, 57])
+  for (const [index, due] of [188, 377, 565].entries()) expect(Math.abs((seen[index] ?? 0) - due)).toBeLessThan(10)
   await of.until('its end', async () => (await scrub(of))?.finishedAt != null, dayMs)
   const first = await scrub(of)
   expect(await brokers[1]?.view(first?.id ?? ('' as never))).toMatchObject({ state: 'done', total: 603, done: 603, failed: 0 })
