@@ -3,6 +3,7 @@ import type { KekWrapper } from '@keyturn/envelope'
 import { Client } from './client.ts'
 import { examineKms } from './examine.ts'
 
+/** The key of KMS that closes KEKs, and where KMS answers. */
 export interface AwsKmsOptions {
   readonly region: string
   /** The ARN or id of a key, or an alias: what the alias names when this is opened is used until it is closed. */

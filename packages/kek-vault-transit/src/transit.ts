@@ -6,6 +6,7 @@ import { type Auth, Login } from './login.ts'
 import { bound, foreign, type Place, placeOf, type Transit, usable, versionName, versionOf } from './transit-key.ts'
 import { Wire } from './wire.ts'
 
+/** The key of a transit engine that closes KEKs, where it answers, and how to log in. */
 export interface TransitOptions extends Auth {
   readonly address: string
   readonly namespace?: string | undefined
