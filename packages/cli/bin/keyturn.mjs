@@ -55,6 +55,8 @@ function handOver(node) {
 const isNew = majorOf(process.versions.node) >= needed
 const node = isNew ? process.execPath : pinnedNode()
 if (isNew && conditions.every(condition => process.execArgv.includes(condition))) {
+  // whatever is made beside the data, by Node's cache too, is its owner's alone
+  process.umask(0o077)
   const [nearest] = modules()
   const cache = cacheFolder(process.argv.slice(2), process.env, process.cwd()) ?? (nearest && join(nearest, '.cache', 'keyturn'))
   if (cache !== undefined) nodeModule.enableCompileCache(cache)

@@ -59,7 +59,7 @@ export class Deployment {
     const env = { ...this.#shell(), KEYTURN_ADDR: this.address, KEYTURN_DATA: 'data' }
     return new Promise(resolve => {
       const options = { cwd: this.place.folder, env, maxBuffer: 64 * 1024 * 1024 }
-      execFile('bash', ['-euo', 'pipefail', '-c', text], options, (error, out, err) =>
+      execFile('bash', ['--norc', '-euo', 'pipefail', '-c', text], options, (error, out, err) =>
         resolve({ code: error === null ? 0 : Number(error.code), out, err }),
       )
     })
@@ -118,7 +118,7 @@ class Broker {
   over = false
 
   constructor(lines: string, cwd: string, env: Record<string, string>) {
-    this.#process = spawn('bash', ['-euo', 'pipefail', '-c', lines], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#process = spawn('bash', ['--norc', '-euo', 'pipefail', '-c', lines], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#ended = new Promise(resolve =>
       this.#process.once('close', () => {
         this.over = true
