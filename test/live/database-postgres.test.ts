@@ -1,14 +1,10 @@
 import { failure, runStoreChecks } from '@keyturn/conformance'
-import type { BrokerError, StoreAdapter, StorePath, VersionId } from '@keyturn/core'
-import { ledgerContract } from '@keyturn/ledger/contract'
-import { databaseClock } from '@keyturn/sql/postgres'
+import type { StoreAdapter, StorePath, VersionId } from '@keyturn/core'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { openPostgres } from '../../packages/ledger/src/postgres/open.ts'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { cutting } from '../servers/cutting.ts'
-import { startPgBouncer } from '../servers/pgbouncer.ts'
-import { type PostgresServer, startPostgres, startStandby } from '../servers/postgres.ts'
-import { at, blockOf, connected, context, harnessOf, intent, keyringOf, makeRoles, openAt, storeOf, text } from './database-scene.ts'
+import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
+import { at, connected, harnessOf, intent, keyringOf, openAt, readyRoles, spoiling, storeOf, text } from './database-scene.ts'
 import { tally, tell } from './tell.ts'
 
 const server = await startPostgres()
@@ -19,15 +15,11 @@ if ('absent' in server) {
 } else await suite(server)
 
 async function suite(postgres: PostgresServer): Promise<void> {
-  const roles = await makeRoles(postgres.url)
-  await (await openAt(roles.owner)).close()
-  await (await openPostgres(roles.owner, { random: context.random })).close()
-  await connected(roles.owner, client => client.query(blockOf('owner')))
+  const roles = await readyRoles(postgres.url)
   const admin = new pg.Pool({ connectionString: postgres.url, max: 2 })
   // the server goes away while connections are idle; that is the plan
   admin.on('error', () => {})
-  /** As nobody but an administrator could: without the triggers. */
-  const spoil = (sql: string) => connected(postgres.url, client => client.query(`set session_replication_role = replica; ${sql}`))
+  const spoil = spoiling(postgres.url)
   const opened: StoreAdapter[] = []
   const opening = async (...given: Parameters<typeof openAt>): Promise<StoreAdapter> => {
     const adapter = await openAt(...given)
@@ -353,82 +345,5 @@ async function suite(postgres: PostgresServer): Promise<void> {
       other.release()
       expect((await store.write(path, text('b'), intent())).version).toBe('2')
     })
-  })
-
-  test('a fail-over to a standby: it is passed over until it is promoted, and nothing that was acknowledged is lost', async () => {
-    const primary = await startPostgres({ settings: { max_connections: '40' } })
-    if ('absent' in primary) throw new Error(primary.absent)
-    const standby = await startStandby(primary)
-    let primaryStands = true
-    try {
-      await connected(primary.url, async client => {
-        await client.query("alter system set synchronous_standby_names = '*'")
-        await client.query('select pg_reload_conf()')
-      })
-      // the standby first: it is found to be one
-      const hosts = `127.0.0.1:${standby.port},127.0.0.1:${primary.port}`
-      const url = `${primary.url.replace(`127.0.0.1:${primary.port}`, hosts)}?target_session_attrs=read-write`
-      const adapter = await openAt(url)
-      const ledger = await openPostgres(url, { random: context.random })
-      try {
-        expect((await failure(openAt(standby.url))).message).toBe('store: the server is read-only (a standby?) (SQLSTATE 25006)')
-        const path = at('failover/counter')
-        const acknowledged: number[] = []
-        const once = async () => {
-          const made = await adapter.write(path, text('x'), intent()).catch((error: BrokerError) => error.code)
-          if (typeof made !== 'string') acknowledged.push(made.order ?? 0)
-          return typeof made === 'string' ? made : 'made'
-        }
-        for (let count = 0; count < 20; count += 1) expect(await once()).toBe('made')
-        await primary.stop('immediate')
-        primaryStands = false
-        expect(['unavailable', 'outcome_unknown']).toContain(await once())
-        await connected(standby.url, client => client.query('select pg_promote()'))
-        await expect.poll(once, { timeout: 10_000 }).toBe('made')
-        await ledger.check()
-        const { rows } = await connected(standby.url, client =>
-          client.query('select number::int from keyturn_store.versions order by number'),
-        )
-        expect(acknowledged.filter(number => !rows.some(row => row.number === number))).toEqual([])
-        expect((await adapter.read(path, intent())).order).toBe(rows.length)
-      } finally {
-        await Promise.all([adapter.close(), ledger.close()])
-      }
-    } finally {
-      await Promise.all([standby.stop('immediate'), ...(primaryStands ? [primary.stop('immediate')] : [])])
-    }
-  })
-
-  describe('PgBouncer in transaction mode', async () => {
-    const bouncer = await startPgBouncer([roles.owner, postgres.url])
-    const counts = tally()
-    const said =
-      'absent' in bouncer ? { server: 'pgbouncer', absent: bouncer.absent } : { server: `${bouncer.version} before ${postgres.version}` }
-    afterAll(async () => {
-      if (!('absent' in bouncer)) await bouncer.stop()
-      await tell({ adapter: 'database', ...said, ...counts })
-    })
-    if ('absent' in bouncer) {
-      test.skip(`(absent: ${bouncer.absent})`, () => {})
-      return
-    }
-    beforeAll(() => admin.query('create table if not exists passed as select 0::bigint as ms'))
-    runStoreChecks(
-      harnessOf('adapter-database', () => bouncer.through(roles.owner), spoil),
-      { test },
-    )
-    const sqlClock = `${databaseClock} + (select ms from public.passed)`
-    for (const check of ledgerContract.filter(({ needs }) => needs === undefined)) {
-      test(`ledger: ${check.title}`, async () => {
-        await admin.query('drop schema if exists keyturn_ledger cascade; update passed set ms = 0')
-        const ledger = await openPostgres(bouncer.through(postgres.url), { random: context.random, sqlClock })
-        const advance = async (ms: number) => void (await admin.query('update passed set ms = ms + $1', [ms]))
-        try {
-          await check.run({ ledger, advance })
-        } finally {
-          await ledger.close()
-        }
-      })
-    }
   })
 }

@@ -6,6 +6,7 @@ import { type OpenContext, SecretValue, Store, type StoreAdapter, type StorePath
 import { Keyring } from '@keyturn/envelope'
 import pg from 'pg'
 import { open } from '../../packages/adapter-database/src/store.ts'
+import { openPostgres } from '../../packages/ledger/src/postgres/open.ts'
 
 const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
 const keks = new Map(['k1', 'k2'].map(id => [id, createSecretKey(randomBytes(32))]))
@@ -27,7 +28,7 @@ export const openAt = (url: string, keyring = keyringOf(), given: Partial<OpenCo
 export const storeOf = (adapter: StoreAdapter): Store => new Store(adapter, { name: 'own', clock: wallClock, timeoutMs: 20_000 })
 
 /** The SQL of a block of `docs/postgresql.md`, word for word. */
-export function blockOf(role: 'administrator' | 'owner'): string {
+function blockOf(role: 'administrator' | 'owner'): string {
   const page = readFileSync(new URL('../../docs/postgresql.md', import.meta.url), 'utf8')
   const block = page.split(`\`\`\`sql ${role}\n`)[1]?.split('```')[0]
   if (block === undefined) throw new Error(`docs/postgresql.md has no block of the ${role}`)
@@ -46,7 +47,7 @@ export async function connected<T>(url: string, run: (client: pg.Client) => Prom
 }
 
 /** The roles of the page, made as it says, each with a password. */
-export async function makeRoles(url: string): Promise<Record<'owner' | 'app' | 'maintenance', string>> {
+async function makeRoles(url: string): Promise<Record<'owner' | 'app' | 'maintenance', string>> {
   const of = async (role: string) => {
     const password = randomBytes(12).toString('hex')
     await connected(url, client => client.query(`alter role keyturn_${role} password '${password}'`))
@@ -55,6 +56,19 @@ export async function makeRoles(url: string): Promise<Record<'owner' | 'app' | '
   await connected(url, client => client.query(blockOf('administrator')))
   return { owner: await of('owner'), app: await of('app'), maintenance: await of('maintenance') }
 }
+
+/** The same, with the schemas of store and ledger made by their owner, and the rights given that the page names. */
+export async function readyRoles(url: string): ReturnType<typeof makeRoles> {
+  const roles = await makeRoles(url)
+  await (await openAt(roles.owner)).close()
+  await (await openPostgres(roles.owner, { random })).close()
+  await connected(roles.owner, client => client.query(blockOf('owner')))
+  return roles
+}
+
+/** Runs SQL as nobody but an administrator could: without the triggers. */
+export const spoiling = (url: string) => (sql: string) =>
+  connected(url, client => client.query(`set session_replication_role = replica; ${sql}`))
 
 /** The conformance suite on a server; `spoil` changes a stored row as no client of ours could. */
 export function harnessOf(name: string, url: () => string, spoil: (sql: string) => Promise<unknown>, destroys = true): StoreHarness {

@@ -10,6 +10,8 @@ export interface Client {
   readonly sql: Sql
   /** What errors call it. */
   readonly what: string
+  /** The schema that it had before it was opened, 0 for none; and has now. */
+  readonly schema: { readonly before: number; readonly now: number }
   /** What it is, and whether what it acknowledges is kept. Never a password. */
   examine(): Promise<readonly Finding[]>
 }

@@ -4,7 +4,7 @@ import { BrokerError, type Finding, type OpenContext } from '@keyturn/core'
 import { holderOf, noteHolder, prepareFile, SqliteDatabase } from '@keyturn/sql/sqlite'
 import { classify } from './classify.ts'
 import type { Client } from './client.ts'
-import { migrateFile, mustBeOurs } from './migrations.ts'
+import { migrateFile, migrations, mustBeOurs } from './migrations.ts'
 
 /** A destroyed payload leaves zeros, not a free page with its bytes; a damaged page is found when it is read. */
 const pragmas = 'pragma secure_delete = on; pragma trusted_schema = off; pragma cell_size_check = on; pragma temp_store = memory'
@@ -28,8 +28,8 @@ async function openLocked(file: string, { clock, random }: Pick<OpenContext, 'cl
   const sql = new SqliteDatabase({ file, clock, what: file, pragmas, look: ask => mustBeOurs(ask, file), closing })
   try {
     forgetHolder = noteHolder(file)
-    await sql.transaction(tx => migrateFile(tx, `db_${Buffer.from(random.bytes(16)).toString('hex')}`))
-    return { sql, what: file, examine: async () => examineFile(file, sql) }
+    const before = await sql.transaction(tx => migrateFile(tx, `db_${Buffer.from(random.bytes(16)).toString('hex')}`))
+    return { sql, what: file, schema: { before, now: migrations.length }, examine: async () => examineFile(file, sql) }
   } catch (error) {
     await sql.close()
     throw error

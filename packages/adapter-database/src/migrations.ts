@@ -27,8 +27,8 @@ export function mustBeOurs(ask: (sql: string) => unknown, file: string): void {
   }
 }
 
-/** Brings an empty or older file to this schema, inside one transaction; a new one gets the id given. */
-export async function migrateFile(tx: Transaction, id: string): Promise<void> {
+/** Brings an empty or older file to this schema, inside one transaction; a new one gets the id given. Answers with the schema it had, 0 for none. */
+export async function migrateFile(tx: Transaction, id: string): Promise<number> {
   const [head] = await tx.rows('pragma user_version')
   const old = head !== undefined && integer(head, 'user_version') === first
   if (old) await setAside(tx)
@@ -37,6 +37,7 @@ export async function migrateFile(tx: Transaction, id: string): Promise<void> {
   else if (applied === 0) await nameStore(tx, id)
   await tx.rows(`pragma application_id = ${applicationId}`)
   await tx.rows(`pragma user_version = ${migrations.length}`)
+  return old ? first : applied
 }
 
 /** Gives a store that was just made the id that it keeps. */

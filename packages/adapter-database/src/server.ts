@@ -20,8 +20,9 @@ export async function openServer(options: DatabaseOptions & { readonly url: stri
   try {
     if (context.production === true) await sql.transaction(tx => mustBeDurable(tx, what))
     const id = `db_${Buffer.from(context.random.bytes(16)).toString('hex')}`
-    await openSchema(sql, { schema, what, steps: migrations, first: tx => nameStore(tx, id) })
-    return { sql, what: `${what} (schema ${schema})`, examine: () => examineServer(sql) }
+    const before = await openSchema(sql, { schema, what, steps: migrations, first: tx => nameStore(tx, id) })
+    const now = migrations.length
+    return { sql, what: `${what} (schema ${schema})`, schema: { before, now }, examine: () => examineServer(sql) }
   } catch (error) {
     await sql.close()
     throw renamed(error)
