@@ -3,6 +3,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { BrokerError } from '@keyturn/core'
+import { Breather } from '../campaigns/breather.ts'
 import type { BundleKeys, BundleLine, TrailerLine } from './bundle-line.ts'
 import { lineText } from './bundle-line.ts'
 
@@ -30,6 +31,7 @@ export class BundleFile {
   readonly #keys: BundleKeys
   readonly #sha256: Hash = createHash('sha256')
   readonly #whole: Hmac
+  readonly #breather = new Breather()
   #chunk: string[] = []
   #characters = 0
   #bytes = 0
@@ -60,6 +62,8 @@ export class BundleFile {
     this.#chunk.push(text)
     this.#characters += text.length
     if (this.#characters >= chunkCharacters) await this.#flush()
+    // requests go on while a bundle is written
+    if (this.#breather.due) await this.#breather.breathe()
   }
 
   /** Writes the last line and gives the file its name; it survives a power cut once this resolves. */

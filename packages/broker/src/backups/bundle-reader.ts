@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { BrokerError } from '@keyturn/core'
+import { Breather } from '../campaigns/breather.ts'
 import {
   type BundleKeys,
   bundleFormat,
@@ -103,11 +104,13 @@ export async function readBundle(
     isDamaged = true
     return act({ damage: { line, why } })
   }
+  const breather = new Breather()
   let isDamaged = false
   let expected = 1
   let bytes = 0
   let trailer: TrailerLine | null = null
   for await (const { bytes: line, whole: isWhole } of linesOf(file)) {
+    if (breather.due) await breather.breathe()
     sha256.update(line)
     if (isWhole) sha256.update('\n')
     bytes += line.length + (isWhole ? 1 : 0)
