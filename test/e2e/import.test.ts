@@ -70,7 +70,7 @@ test('an import whose program, and whose broker, is killed: the next one brings 
   const place = newPlace()
   place.write('keyturn.yaml', 'database: {}\n')
   place.write('next.yaml', 'database: { file: other.db }\n')
-  const first = await Served.start(place, 'keyturn.yaml')
+  const first = await Served.start(place, 'keyturn.yaml', {})
   const killed = importing(first)
   await told(killed, 60)
   killed.kill('SIGKILL')
@@ -80,7 +80,7 @@ test('an import whose program, and whose broker, is killed: the next one brings 
   await first.kill()
   const [code] = await once(second, 'exit')
   expect(code).toBe(6)
-  const served = await until('the place is free', () => Served.start(place, 'keyturn.yaml').catch(() => undefined))
+  const served = await until('the place is free', () => Served.start(place, 'keyturn.yaml', {}).catch(() => undefined))
   const env = { KEYTURN_ADDR: served.address, KEYTURN_TOKEN: readFileSync(served.adminFile, 'utf8').trim() }
   const last = await ran(['import', '--json'], { env, stdin: csv })
   const end = JSON.parse(last.out.trim().split('\n').at(-1) ?? '')

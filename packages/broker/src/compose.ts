@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { BrokerSettings, Config, Kind, Kinds, StoreSection } from '@keyturn/config'
 import { BrokerError, type Clock, type OpenContext, type StoreAdapter } from '@keyturn/core'
 import type { KekWrapper, Keyring } from '@keyturn/envelope'
+import type { MigratedSchema } from '@keyturn/ledger'
 
 /** A section, and every path that the config names in it. */
 export type NamedSection = StoreSection & { readonly paths: readonly string[] }
@@ -37,6 +38,12 @@ const adapters: Readonly<Record<string, Adapter>> = {
 
 /** The kinds that close their values under the broker's KEKs: the keys cannot be accounted for without asking them. */
 export const sealingKinds: ReadonlySet<string> = new Set(['database'])
+
+/** Brings the schema of a sealed store up to date, without its keys. */
+export async function migrateSealed(section: NamedSection, context: OpenContext): Promise<MigratedSchema> {
+  const { migrate } = await import('@keyturn/adapter-database')
+  return migrate(merged(section) as never, context) // what `options` made of a section of this kind
+}
 
 /** The kinds of stores of this build, as the config asks for them. */
 export async function kinds(): Promise<Kinds<OpenStore>> {

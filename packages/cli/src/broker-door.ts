@@ -12,6 +12,7 @@ export type BrokerDoor = Pick<
   | 'kinds'
   | 'makeKeyFile'
   | 'makeOfflineToken'
+  | 'migrateDatabases'
   | 'openCopy'
   | 'openRestore'
   | 'promoteKeyFile'

@@ -14,6 +14,7 @@ import { get } from './commands/get.ts'
 import { importSecrets } from './commands/import.ts'
 import { kek } from './commands/kek.ts'
 import { list } from './commands/list.ts'
+import { migrate } from './commands/migrate.ts'
 import { restore } from './commands/restore.ts'
 import { retry } from './commands/retry.ts'
 import { rollback } from './commands/rollback.ts'
@@ -49,6 +50,7 @@ const commands = [
   token,
   audit,
   doctor,
+  migrate,
 ]
 
 const environment = `

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { BrokerError, type Clock, type Random } from '@keyturn/core'
 import { migrate } from '@keyturn/sql'
 import { holderOf, noteHolder, prepareFile, SqliteDatabase } from '@keyturn/sql/sqlite'
+import type { MigratedSchema } from '../open.ts'
 import { SqlLedger } from '../sql/ledger.ts'
 import { migrations } from '../sql/migrations.ts'
 
@@ -11,17 +12,40 @@ import { migrations } from '../sql/migrations.ts'
  * its leases are free at once, and abandoned.
  */
 export async function openSqlite(data: string, clock: Clock, random: Random): Promise<SqlLedger> {
+  const { database } = await migrated(data, clock, random)
+  try {
+    return await SqlLedger.over(database, random)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** Brings its schema up to date; what a process that died held is free then too, as at each opening. */
+export async function migrateSqlite(data: string, clock: Clock, random: Random): Promise<MigratedSchema> {
+  const { database, before } = await migrated(data, clock, random)
+  await database.close()
+  return { what: `ledger ${join(data, 'ledger.db')}`, before, now: migrations.length }
+}
+
+async function migrated(
+  data: string,
+  clock: Clock,
+  random: Random,
+): Promise<{ readonly database: SqliteDatabase; readonly before: number }> {
   const file = join(data, 'ledger.db')
   makeFile(file)
   const database = locked(file, clock)
   try {
     noteHolder(file)
-    await database.transaction(async tx => {
-      if ((await migrate(tx, migrations, 'ledger')) === 0) await SqlLedger.name(tx, random)
+    const before = await database.transaction(async tx => {
+      const applied = await migrate(tx, migrations, 'ledger')
+      if (applied === 0) await SqlLedger.name(tx, random)
       await tx.change('update ledger set incarnation = incarnation + 1')
       await tx.change('update rotations set lease_until = $1 where lease_until > $1', [tx.now])
+      return applied
     })
-    return await SqlLedger.over(database, random)
+    return { database, before }
   } catch (error) {
     await database.close()
     throw error
