@@ -5,13 +5,11 @@ import { join } from 'node:path'
 import { type Config, nearest } from '@keyturn/config'
 import { BrokerError, type Call, type ErrorCode, type Finding, type Random, secretName } from '@keyturn/core'
 import { Keyring } from '@keyturn/envelope'
-import { openLedger } from '@keyturn/ledger'
 import { Catalog, type Entry, type Place } from './catalog.ts'
 import { systemClock } from './clock.ts'
 import { kinds } from './compose.ts'
-import { kekFindings, keysBesideData } from './keys/kek-findings.ts'
-import { openKeyring } from './keys/keyring.ts'
-import { useOf } from './keys/sealed-parts.ts'
+import { keysBesideData } from './keys/kek-findings.ts'
+import { openKeyring, openProvider } from './keys/keyring.ts'
 import { openSections } from './open-sections.ts'
 import { neverRotated } from './operations/start.ts'
 import { pooledRandom } from './random.ts'
@@ -166,14 +164,14 @@ function wasStarted({ broker: { data, ledger } }: Config): boolean {
   return ledger !== null || existsSync(join(data, 'ledger.db'))
 }
 
-/** What can be said of a broker that is not running: whether its keys are at hand, what they lack, whether one is to be replaced. */
+/** What can be said of a broker that is not running: whether its keys are at hand. A running one says more: `kek-status`. */
 export async function examineBroker(config: Config, env: NodeJS.ProcessEnv): Promise<readonly NamedFinding[]> {
   if (!wasStarted(config)) return [{ ok: true, what: 'keys', detail: 'made at the first start' }, ...keysBesideData(config)]
   try {
     const random = pooledRandom()
     const keyring = await openKeyring(config.broker, { env, random, fresh: false })
     const found: NamedFinding = { ok: true, what: 'keys', detail: `current ${keyring.currentId}, loaded ${keyring.ids.join(' ')}` }
-    return [found, ...keysBesideData(config), ...(await examineRegister(config, keyring, random))]
+    return [found, ...keysBesideData(config), ...(await examineProvider(config, env, random))]
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
     return [
@@ -182,28 +180,16 @@ export async function examineBroker(config: Config, env: NodeJS.ProcessEnv): Pro
   }
 }
 
-/** What the ledger knows of the keys. The stores of sealed values say for themselves which keys they lack. */
-async function examineRegister(config: Config, keyring: Keyring, random: Random): Promise<readonly NamedFinding[]> {
-  const { data, ledger: url } = config.broker
+/** Whether a provider elsewhere answers, and may do what it must. */
+async function examineProvider(config: Config, env: NodeJS.ProcessEnv, random: Random): Promise<readonly NamedFinding[]> {
+  const options = { env, random, clock: systemClock, fresh: false, ledger: null, trouble: () => undefined }
+  const provider = await openProvider(config.broker, options)
   try {
-    const ledger = await openLedger({ data, clock: systemClock, random, ...(url === null ? {} : { url }) })
-    try {
-      const [now, records, live, uses, last] = await Promise.all([
-        ledger.now(),
-        ledger.keks.all(),
-        ledger.instances.live(),
-        useOf([{ name: 'ledger', open: async () => ledger.envelopes }], systemClock),
-        ledger.campaigns.last('reencrypt'),
-      ])
-      const facts = { now, records, live, uses, reencrypted: last?.state === 'done' ? last : null }
-      return kekFindings(facts, { ids: keyring.ids, wanted: keyring.wanted, thresholdMs: config.rotation.kekThresholdMs })
-    } finally {
-      await ledger.close()
-    }
-  } catch (error) {
-    if (!(error instanceof BrokerError)) throw error
-    return [
-      { ok: false, what: 'ledger', detail: error.message, hint: error.hint ?? hints[error.code] ?? 'look at the ledger', code: error.code },
-    ]
+    // what was loaded a moment ago is said already
+    return (await provider.examine(AbortSignal.timeout(examineMs))).filter(({ ok, what }) => !ok || what !== 'keys')
+  } finally {
+    await provider.close()
   }
 }
+
+const examineMs = 15_000
