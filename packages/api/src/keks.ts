@@ -66,6 +66,10 @@ export const kekStatus = component(
     due: z.boolean(),
     due_reasons: z.array(z.string()),
     /** Databases that did not answer: the counts are without theirs, and nothing is safe to retire meanwhile. */
+    /** What an operator should see to: a KEK that is missing, to be replaced, exposed, or waits for other brokers. */
+    findings: z.array(
+      z.object({ ok: z.boolean(), what: z.string(), name: z.string().optional(), detail: z.string().optional(), hint: z.string().optional() }),
+    ),
     unreachable: z.array(z.object({ part: z.string(), code: errorCode, detail: z.string() })),
     keks: z.record(z.string(), kek),
   }),

@@ -1,6 +1,7 @@
 import type { KekRecord } from '@keyturn/ledger'
 import { ageDays, dueOf } from './kek-due.ts'
 import { type KekFacts, needsOf, wrapsOf } from './kek-facts.ts'
+import { kekFindings } from './kek-findings.ts'
 import { activeOf, promotion, promotionWord } from './promotion.ts'
 import { exposure, safetyOf } from './retiring.ts'
 import { sumOf } from './sealed-parts.ts'
@@ -43,6 +44,7 @@ export function kekStatus(facts: KekFacts, asker: Asker): object {
       .map(({ op_id, kind, state, started }) => ({ op_id, kind, state, started })),
     safe_to_retire: Object.fromEntries(known.map(record => [record.id, safetyOf(facts, record)])),
     refusal: asker.refusal,
+    findings: kekFindings(facts, { ids: asker.loaded, wanted: asker.wanted, thresholdMs: asker.thresholdMs }),
     due: due.length > 0,
     due_reasons: due,
     unreachable: facts.uses.flatMap(({ part, error }) => (error === undefined ? [] : [{ part, code: error.code, detail: error.message }])),
