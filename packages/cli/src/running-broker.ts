@@ -12,14 +12,14 @@ export interface RunningBroker {
   readonly readiness: Readiness
 }
 
-/** Undefined when no broker answers where this config says that it listens. */
+/** Undefined when no broker answers at `KEYTURN_ADDR` or, where that is not set, where this config says that it listens. */
 export async function findRunning(terminal: Terminal, config: Config, options: BrokerOptions): Promise<RunningBroker | undefined> {
   const { host, port } = config.broker.listen
   const isEverywhere = host === '0.0.0.0' || host === '::'
   const reachable = isEverywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
-  const { KEYTURN_TOKEN: token } = terminal.env
+  const { KEYTURN_TOKEN: token, KEYTURN_ADDR: address = `http://${reachable}:${port}` } = terminal.env
   const client = new KeyturnClient({
-    address: `http://${reachable}:${port}`,
+    address,
     timeoutMs: 3000,
     signal: terminal.signal,
     ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),

@@ -64,7 +64,7 @@ export class Procedure {
   /** Runs one block; what it prints as JSON is the answer. */
   async #run(block: Block): Promise<Ended> {
     const ended = await this.deployment.run(block.text.replaceAll('<op_id>', this.#op))
-    expect(ended, `${block.at}\n${block.text}${ended.err}`).toMatchObject({ code: 0 })
+    expect(ended, `${block.at}\n${block.text}${ended.out}${ended.err}`).toMatchObject({ code: 0 })
     const op = /"op_id": ?"(op_\w+)"/.exec(ended.out)?.[1]
     if (op !== undefined) this.#op = op
     return ended
