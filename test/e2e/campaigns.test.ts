@@ -9,7 +9,7 @@ import { Place, until } from './harness.ts'
 
 const loaded = Object.fromEntries(['v1', 'v2', 'v3'].map(id => [`TALOS_KEK_${id}`, randomBytes(32).toString('base64url')]))
 const keks = (current: string) => ({ ...loaded, TALOS_CURRENT_KEK_ID: current })
-const rows = 1_500
+const rows = 600
 const place = new Place()
 let port: number
 let broker: Child
@@ -84,7 +84,7 @@ const over = (op: string) =>
       const seen = await status(op)
       return seen.finished === null ? undefined : seen
     },
-    60_000,
+    120_000,
   )
 
 describe('over HTTP', () => {

@@ -62,7 +62,7 @@ function suite(postgres: PostgresServer): void {
   const random = new SeededRandom(seedText)
   const chance = () => Buffer.from(random.bytes(4)).readUInt32BE() / 2 ** 32
   const url = '$' + '{DATABASE_URL}'
-  const config = `broker: { ledger: "${url}", keys: { provider: file, folder: ${keys} } }\ndatabase: { url: "${url}" }\n`
+  const config = `broker: { ledger: "${url}", keys: { provider: file, folder: ${keys} }, backups: { before: [] } }\ndatabase: { url: "${url}" }\n`
   const env = { DATABASE_URL: postgres.url, KEYTURN_LOG_LEVEL: 'warn' }
   let fleet: Fleet | null = null
   const starting = new Set<Promise<void>>()
@@ -94,6 +94,8 @@ function suite(postgres: PostgresServer): void {
     fleet = await Fleet.make(3, config, env)
     const { members } = fleet
     for (const member of members) await member.start()
+    const traffic = new Traffic(fleet, hot, cold)
+    await traffic.begin()
     const everyKek = keysIn(keys, ids)
     await seed(
       admin,
@@ -101,8 +103,7 @@ function suite(postgres: PostgresServer): void {
       Array.from({ length: coldRows }, (_, index) => cold.of(index)),
     )
     await watchWraps(admin)
-    const traffic = new Traffic(fleet, hot, cold)
-    await traffic.start(2, 2)
+    traffic.start(2, 2)
     const begunMs = performance.now()
     let killed = 0
     let current = 'k1'

@@ -78,5 +78,5 @@ function actOf({ kind, kekId }: Pass, { sealer, holds }: Sealing): (row: Envelop
 /** Whether it is this row that cannot be opened. */
 function isOfRow(error: unknown, { sealed }: EnvelopeRow, { holds }: Sealing): error is BrokerError {
   if (!(error instanceof BrokerError)) return false
-  return error.code === 'corrupt' || (error.code === 'unavailable' && !holds(sealed.kekId))
+  return error.code === 'corrupt' || (error.detail?.kekId === sealed.kekId && !holds(sealed.kekId))
 }
