@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { BrokerSettings } from '@keyturn/config'
-import { BrokerError, type Clock, type Finding, type Random } from '@keyturn/core'
+import { BrokerError, type Clock, type Random } from '@keyturn/core'
 import { type KekProvider, Keyring } from '@keyturn/envelope'
 import type { Keks } from '@keyturn/ledger'
 import { systemClock } from '../clock.ts'
@@ -50,16 +50,6 @@ export async function openKeyring(
     const used = readKekCopy(settings.data)?.current
     if (used !== undefined && keyring.has(used)) keyring.use(used)
     return keyring
-  } finally {
-    await provider.close()
-  }
-}
-
-/** Whether the provider of a config's keys can be reached and may do what it must; nothing is loaded. */
-export async function examineKeys(settings: BrokerSettings, options: Pick<ProviderOptions, 'env' | 'random'>): Promise<readonly Finding[]> {
-  const provider = await openProvider(settings, { ledger: null, fresh: false, ...options, clock: systemClock, trouble: () => undefined })
-  try {
-    return await provider.examine(new AbortController().signal)
   } finally {
     await provider.close()
   }
