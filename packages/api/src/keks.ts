@@ -60,16 +60,16 @@ export const kekStatus = component(
     oldest_row: z.object({ kek: kekId, created_at: time }).nullable(),
     instances: z.array(instance),
     /** What runs and may still hold a value under an old KEK. */
-    open_ops: z.array(z.object({ op_id: operationId, kind: z.string(), state: z.string(), started: time })),
+    open_ops: z.array(z.object({ op_id: operationId.nullable(), kind: z.string(), state: z.string(), started: time })),
     safe_to_retire: z.record(z.string(), z.object({ safe: z.boolean(), reasons: z.array(z.string()) })),
     /** Whether it is time for another KEK: by age, by use, or because the current one is compromised. */
     due: z.boolean(),
     due_reasons: z.array(z.string()),
-    /** Databases that did not answer: the counts are without theirs, and nothing is safe to retire meanwhile. */
     /** What an operator should see to: a KEK that is missing, to be replaced, exposed, or waits for other brokers. */
     findings: z.array(
       z.object({ ok: z.boolean(), what: z.string(), name: z.string().optional(), detail: z.string().optional(), hint: z.string().optional() }),
     ),
+    /** Databases that did not answer: the counts are without theirs, and nothing is safe to retire meanwhile. */
     unreachable: z.array(z.object({ part: z.string(), code: errorCode, detail: z.string() })),
     keks: z.record(z.string(), kek),
   }),
