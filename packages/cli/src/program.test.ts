@@ -108,7 +108,24 @@ describe('exit codes', () => {
       'rollback',
       'abort',
       'retry',
-    ].concat(['token create', 'token list', 'token revoke', 'audit verify', 'audit tail', 'doctor']),
+    ].concat([
+      'token create',
+      'token list',
+      'token revoke',
+      'audit verify',
+      'audit tail',
+      'doctor',
+      'import',
+      'migrate',
+      'kek status',
+      'kek new',
+      'kek promote',
+      'kek rewrap',
+      'kek reencrypt',
+      'kek retire',
+      'kek compromise',
+      'kek destroy',
+    ]),
   )('help of %j: 0, on stdout, with examples', async name => {
     const answer = await ran([...name.split(' ').filter(word => word !== ''), '--help'])
     expect(answer).toMatchObject({ code: 0, err: '', out: expect.stringContaining(name === '' ? 'Exit codes' : `$ keyturn ${name}`) })

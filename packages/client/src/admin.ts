@@ -81,7 +81,7 @@ export class BrokerAdmin {
 
   /** Without an agreement: `conflict`, whose `detail` says what would be lost (`loses`) and how to agree (`confirmation`). */
   destroyKek(id: string, agreed: DestroyAgreement | null, options: ActOptions = {}): Promise<api.KekMoved> {
-    const body = agreed === null ? {} : { confirm: id, ...agreed }
+    const body = agreed === null ? {} : { confirm: id, confirmation: agreed.confirmation, loses: agreed.loses }
     return this.#act(ofId(`${admin}/keks/`, id, '/destroy'), body, options, api.kekMoved)
   }
 
