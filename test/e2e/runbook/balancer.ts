@@ -1,10 +1,12 @@
-import type { AddressInfo } from 'node:net'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 const patienceMs = 20_000
 const retryMs = 20
 
-/** One address before several brokers, as a load balancer has it: a connection goes to the next one that accepts it, and waits while none does. */
+/**
+ * One address before several brokers, as a load balancer has it: a connection goes to the next one that accepts it, and waits while none does. What was
+ * asked goes to another one when it was cut before the first byte of an answer.
+ */
 export class Balancer {
   readonly address: string
   readonly #server: Server
@@ -20,7 +22,7 @@ export class Balancer {
   static async start(ports: readonly number[]): Promise<Balancer> {
     const sockets = new Set<Socket>()
     let turn = 0
-    const server = createServer({ pauseOnConnect: true }, client => {
+    const server = createServer({ allowHalfOpen: true }, client => {
       hold(sockets, client)
       turn += 1
       void forward(client, [...ports.slice(turn % ports.length), ...ports.slice(0, turn % ports.length)], sockets)
@@ -41,21 +43,41 @@ function hold(sockets: Set<Socket>, socket: Socket): void {
 }
 
 async function forward(client: Socket, ports: readonly number[], sockets: Set<Socket>): Promise<void> {
+  const asked: Buffer[] = []
+  let upstream: Socket | undefined
+  client.on('data', chunk => {
+    asked.push(chunk)
+    upstream?.write(chunk)
+  })
+  client.on('close', () => upstream?.destroy())
   const end = performance.now() + patienceMs
   while (performance.now() < end && !client.destroyed) {
     for (const port of ports) {
-      const upstream = await reached(port)
+      upstream = await reached(port)
       if (upstream === undefined) continue
       hold(sockets, upstream)
-      client.pipe(upstream)
-      upstream.pipe(client)
-      upstream.on('close', () => client.destroy())
-      client.on('close', () => upstream.destroy())
-      return
+      for (const chunk of asked) upstream.write(chunk)
+      if (await answers(upstream, client)) return
+      upstream = undefined
     }
     await new Promise(resolve => setTimeout(resolve, retryMs))
   }
   client.destroy()
+}
+
+/** Passes the answer on; false when it ended before its first byte. */
+function answers(upstream: Socket, client: Socket): Promise<boolean> {
+  return new Promise(resolve => {
+    let begun = false
+    upstream.on('data', chunk => {
+      begun = true
+      client.write(chunk)
+    })
+    upstream.on('close', () => {
+      if (begun) client.end()
+      resolve(begun)
+    })
+  })
 }
 
 function reached(port: number): Promise<Socket | undefined> {
