@@ -5,10 +5,17 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../servers/free-port.ts'
 import { Child, verdictOf } from './child.ts'
-import { Place, until } from './harness.ts'
+import { askAt, Place, until } from './harness.ts'
 
 const loaded = Object.fromEntries(['v1', 'v2', 'v3'].map(id => [`TALOS_KEK_${id}`, randomBytes(32).toString('base64url')]))
 const keks = (current: string) => ({ ...loaded, TALOS_CURRENT_KEK_ID: current })
+// a role that may do everything to secrets, and nothing to the broker
+const config = `broker: { keys: { provider: env, prefix: TALOS } }
+database: {}
+access:
+  roles:
+    app: { allow: [{ secrets: ["*"], actions: [read, write, rotate] }] }
+`
 const rows = 600
 const place = new Place()
 let port: number
@@ -18,7 +25,7 @@ const textOf = (index: number) => `value of ${index} ${'x'.repeat(40)}`
 const nameOf = (index: number) => `app/secret-${index}`
 
 beforeAll(async () => {
-  place.write('keyturn.yaml', 'broker: { keys: { provider: env, prefix: TALOS } }\ndatabase: {}\n')
+  place.write('keyturn.yaml', config)
   port = await freePort()
   broker = await Child.start(place, port, keks('v1'))
   for (let index = 0; index < rows; index += 50) {
@@ -32,6 +39,8 @@ afterAll(async () => {
   await broker?.kill()
   place.remove()
 })
+
+const tokenOf = (file: string) => place.read(`data/${file}`).trim()
 
 interface Stored {
   readonly path: string
@@ -88,9 +97,13 @@ const over = (op: string) =>
   )
 
 describe('over HTTP', () => {
-  test('a re-wrap begins with 202 and where to look; a second call joins it; the same key answers the same', async () => {
-    const first = await broker.ask('POST', '/admin/v1/secrets/rotate-all')
+  test('a re-wrap begins with 202 and where to look; the same key answers the same', async () => {
+    const headers = { 'idempotency-key': 'one-intent' }
+    const ask = () => askAt(broker.address, 'POST', '/admin/v1/secrets/rotate-all', { token: tokenOf('admin.token'), headers })
+    const first = await ask()
     expect(first.status).toBe(202)
+    const again = await ask()
+    expect([again.status, again.headers.get('idempotent-replayed'), again.body]).toEqual([202, 'true', first.body])
     const { op_id: op, status_url: url } = first.body
     expect(url).toBe(`/admin/v1/secrets/rotation-status/${op}`)
     expect(await over(op)).toMatchObject({ op_id: op, kind: 'rewrap', state: 'done', target: 'v1', failed: 0, items: [], failures: [] })
@@ -107,6 +120,18 @@ describe('over HTTP', () => {
       expect(((await answer.json()) as { hint: string }).hint).toContain('Authorization: Bearer')
     }
     expect((await broker.ask('GET', '/admin/v1/secrets/rotation-status/op_00000000000000000000000000')).status).toBe(404)
+    const { body } = await broker.ask('POST', '/admin/v1/tokens', { body: { role: 'app', ttl: 600 } })
+    const op = await begin()
+    for (const [method, target] of [
+      ['POST', '/admin/v1/secrets/rotate-all'],
+      ['POST', '/admin/v1/secrets/reencrypt-all'],
+      ['GET', `/admin/v1/secrets/rotation-status/${op}`],
+      ['POST', `/admin/v1/ops/${op}/abort`],
+    ] as const) {
+      const answer = await askAt(broker.address, method, target, { token: body.token })
+      expect([target, answer.status, answer.body.code]).toEqual([target, 403, 'permission_denied'])
+    }
+    await over(op)
   })
 
   test('one that is over cannot be aborted', async () => {
