@@ -11,7 +11,7 @@ interface Options {
 /** `migrate`: the schemas of a deployment, and nothing else. */
 export function migrate({ terminal, openDoor }: Setting): Command {
   return command('migrate [options]', 'Brings the schemas of ledger and sealed stores up to date; no key is read', [
-    'DATABASE_URL=postgres://owner@db/keyturn keyturn migrate --config keyturn.yaml',
+    'migrate --config keyturn.yaml   # with the URL of the role that owns the schemas',
   ])
     .addOption(configOption())
     .addOption(jsonOption())
