@@ -3,6 +3,9 @@ import type { AddressInfo } from 'node:net'
 import * as api from '@keyturn/api'
 import { routes } from '@keyturn/api/routes'
 import { BrokerError, SecretValue } from '@keyturn/core'
+import { type Answer, instant, SmallKeks } from './small-keks.ts'
+
+export { instant }
 
 /**
  * A broker of one process and no disk, over real HTTP, for tests of those who call one. It mounts the routes of `@keyturn/api`
@@ -19,11 +22,7 @@ export class SmallBroker {
   instead: { status: number; headers?: Record<string, string>; body: string } | undefined
   /** Requests are taken and never answered. */
   silent = false
-  /** How the next campaigns end, in order; each is running at the first look. */
-  readonly campaigns: { state: api.Campaign['state']; done?: number; skipped?: number; failed?: number; note?: string }[] = []
-  /** Values that need the KEK v1. */
-  stale = 0
-  readonly #begun = new Map<string, { end: SmallBroker['campaigns'][number]; looks: number }>()
+  readonly keks = new SmallKeks()
   readonly #operations = new Map<string, { kind: 'rotate' | 'rollback'; names: string[]; looks: number; aborted: boolean }>()
   readonly #tokens: api.Token[] = []
   readonly #server: Server
@@ -213,9 +212,7 @@ export class SmallBroker {
 
   rotateAll(): Answer {
     this.#count += 1
-    const id = `op_${this.#count}`
-    this.#begun.set(id, { end: this.campaigns.shift() ?? { state: 'done' }, looks: 0 })
-    return { status: 202, json: { op_id: id, status_url: `/admin/v1/secrets/rotation-status/${id}` } }
+    return this.keks.begin(`op_${this.#count}`)
   }
 
   reencryptAll(): Answer {
@@ -223,60 +220,20 @@ export class SmallBroker {
   }
 
   getKekStatus(): Answer {
-    const kek = { since: instant, wraps: 0, fingerprint: 'f' }
-    const reasons = this.stale > 0 ? [`${this.stale} values need it`] : []
-    const json = {
-      current: 'v2',
-      wanted: 'v2',
-      promotion: 'done',
-      refusal: null,
-      loaded: ['v2'],
-      stale_counts: { v1: this.stale },
-      oldest_row: null,
-      instances: [{ id: 'b1', loaded: ['v2'], wanted: 'v2', using: 'v2', seen_at: instant, started_at: instant, version: '0.1.0' }],
-      open_ops: [],
-      safe_to_retire: { v1: { safe: this.stale === 0, reasons }, v2: { safe: false, reasons: ['it closes new values'] } },
-      due: true,
-      due_reasons: ['v2 is old'],
-      unreachable: [],
-      findings: [],
-      keks: {
-        v1: { ...kek, state: 'deactivated', age_days: 91, needs: { versions: this.stale } },
-        v2: { ...kek, state: 'active', age_days: 0, needs: {} },
-      },
-    }
-    return { status: 200, json }
+    return this.keks.status()
   }
 
   retireKek({ id }: Call): Answer {
-    if (this.stale > 0) throw new BrokerError('conflict', `KEK ${id} is still needed: ${this.stale} values need it`)
-    return { status: 200, json: { id, state: 'retired', since: instant, fingerprint: 'f' } }
+    return this.keks.retire(id)
   }
 
   destroyKek({ id, body }: Call): Answer {
-    const { confirm, confirmation, loses } = api.kekDestroy.parse(body)
-    if (confirm !== id || confirmation !== 'word' || loses !== this.stale) {
-      const detail = { loses: this.stale, needs: { versions: this.stale }, confirmation: 'word' }
-      throw new BrokerError('conflict', `destroying KEK ${id} loses ${this.stale} values for ever`, { detail })
-    }
-    return { status: 200, json: { id, state: 'destroyed', since: instant, fingerprint: 'f' } }
-  }
-
-  #campaign(id: string, begun: { end: SmallBroker['campaigns'][number]; looks: number }): Answer {
-    begun.looks += 1
-    const { state, done = 0, skipped = 0, failed = 0, note = null } = begun.end
-    const counts = begun.looks === 1 ? { done: 0, skipped: 0, failed: 0 } : { done, skipped, failed }
-    const now = begun.looks === 1 && state !== 'waiting' ? 'running' : state
-    const whole = { total: done + skipped + failed, ...counts }
-    const failures = counts.failed > 0 ? [{ database: 'store', secret: 'a/b', version: '3', kek: 'v1', code: 'corrupt' }] : []
-    const databases = [{ name: 'store', ...whole, state: now }]
-    const about = { op_id: id, kind: 'rewrap', state: now, target: 'v2', note, started: instant, finished: null, items: [] }
-    return { status: 200, json: { ...about, ...whole, databases, failures } }
+    return this.keks.destroy(id, body)
   }
 
   getOperation({ id }: Call): Answer {
-    const begun = this.#begun.get(id)
-    if (begun !== undefined) return this.#campaign(id, begun)
+    const campaign = this.keks.campaign(id)
+    if (campaign !== undefined) return campaign
     const operation = this.#operations.get(id)
     if (operation === undefined) throw new BrokerError('not_found', 'there is no such operation')
     operation.looks += 1
@@ -372,8 +329,6 @@ export class SmallBroker {
   }
 }
 
-export const instant = '2026-11-21T15:00:00.000Z'
-
 interface Kept {
   type: string
   labels: Record<string, string>
@@ -386,13 +341,6 @@ interface Call {
   readonly query: Record<string, string>
   readonly headers: IncomingMessage['headers']
   readonly body: unknown
-}
-
-interface Answer {
-  readonly status: number
-  readonly headers?: Record<string, string>
-  readonly json?: object
-  readonly bytes?: Uint8Array
 }
 
 type Handlers = Pick<SmallBroker, Extract<keyof typeof routes, keyof SmallBroker>>

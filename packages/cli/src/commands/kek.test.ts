@@ -12,8 +12,8 @@ beforeAll(async () => {
 afterAll(() => broker.stop())
 beforeEach(() => {
   broker.requests.length = 0
-  broker.campaigns.length = 0
-  broker.stale = 0
+  broker.keks.ends.length = 0
+  broker.keks.stale = 0
 })
 const newFolder = () => mkdtempSync(join(tmpdir(), 'keyturn-kek-'))
 const asked = (line: string, around: Around = {}) =>
@@ -21,7 +21,7 @@ const asked = (line: string, around: Around = {}) =>
 
 describe('kek status', () => {
   it('shows every KEK, what needs it and whether it may go; what a person has to know is on stderr', async () => {
-    broker.stale = 7
+    broker.keks.stale = 7
     expect(await asked('kek status')).toMatchObject({
       code: 0,
       out: 'v1\tdeactivated\t91d\tno\t7 versions\tno: 7 values need it\nv2\tactive (current)\t0d\tyes\t-\tno: it closes new values\n',
@@ -35,16 +35,16 @@ describe('kek status', () => {
 
 describe('kek rewrap --wait', () => {
   it('ends with 0 when everything is under the current KEK, and tells what was done', async () => {
-    broker.campaigns.push({ state: 'done', done: 10 })
+    broker.keks.ends.push({ state: 'done', done: 10 })
     expect(await asked('kek rewrap --wait')).toMatchObject({ code: 0, out: 'store\tdone\t10\t10\t0\t0\n' })
     expect(await asked('kek rewrap')).toMatchObject({ code: 0, out: expect.stringMatching(/^op_\d+\n$/) })
-    broker.campaigns.push({ state: 'done', done: 10 })
+    broker.keks.ends.push({ state: 'done', done: 10 })
     const shown = await asked('kek rewrap --wait', { answers: [] })
     expect(shown.err).toContain('████████████████████████ 10/10 done')
   })
 
   it('gives a program one JSON line for each change', async () => {
-    broker.campaigns.push({ state: 'done', done: 10 })
+    broker.keks.ends.push({ state: 'done', done: 10 })
     const { out } = await asked('kek rewrap --wait --json')
     const states = out
       .trim()
@@ -54,37 +54,37 @@ describe('kek rewrap --wait', () => {
   })
 
   it('begins the next pass while rows were skipped and are stale, three times at most', async () => {
-    broker.stale = 1
-    for (let pass = 0; pass < 3; pass += 1) broker.campaigns.push({ state: 'done', done: 9, skipped: 1 })
+    broker.keks.stale = 1
+    for (let pass = 0; pass < 3; pass += 1) broker.keks.ends.push({ state: 'done', done: 9, skipped: 1 })
     const answer = await asked('kek rewrap --wait')
     expect(answer).toMatchObject({ code: 1, err: expect.stringContaining('run it again when less is written') })
     expect(broker.requests.filter(({ line }) => line === 'POST /admin/v1/secrets/rotate-all')).toHaveLength(3)
-    broker.stale = 0
-    broker.campaigns.push({ state: 'done', done: 9, skipped: 1 })
+    broker.keks.stale = 0
+    broker.keks.ends.push({ state: 'done', done: 9, skipped: 1 })
     expect((await asked('kek rewrap --wait')).code).toBe(0)
   })
 
   it('ends with 1 when rows could not be opened, each by its name, and with 7 when the KEK is not current yet', async () => {
-    broker.campaigns.push({ state: 'failed', done: 9, failed: 1 })
+    broker.keks.ends.push({ state: 'failed', done: 9, failed: 1 })
     expect(await asked('kek rewrap --wait')).toMatchObject({
       code: 1,
       err: expect.stringContaining('store: a/b, version 3, under KEK v1: corrupt\n'),
     })
-    broker.campaigns.push({ state: 'waiting', note: 'v2 is held by 1 of 3 brokers' })
+    broker.keks.ends.push({ state: 'waiting', note: 'v2 is held by 1 of 3 brokers' })
     expect(await asked('kek reencrypt --wait')).toMatchObject({ code: 7, err: expect.stringContaining('1 of 3 brokers') })
   })
 })
 
 describe('kek retire and destroy', () => {
   it('is refused while anything needs it: 5', async () => {
-    broker.stale = 7
+    broker.keks.stale = 7
     expect(await asked('kek retire v1')).toMatchObject({ code: 5, err: expect.stringContaining('7 values need it') })
-    broker.stale = 0
+    broker.keks.stale = 0
     expect(await asked('kek retire v1')).toMatchObject({ code: 0, err: expect.stringContaining('retired') })
   })
 
   it('needs a person who types the id and the count, or both as options, and asks twice', async () => {
-    broker.stale = 7
+    broker.keks.stale = 7
     expect((await asked('kek destroy v1')).code).toBe(2)
     expect((await asked('kek destroy v1 --confirm v2 --loses 7')).code).toBe(2)
     expect((await asked('kek destroy v1 --confirm v1')).code).toBe(2)
