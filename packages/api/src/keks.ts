@@ -67,7 +67,13 @@ export const kekStatus = component(
     due_reasons: z.array(z.string()),
     /** What an operator should see to: a KEK that is missing, to be replaced, exposed, or waits for other brokers. */
     findings: z.array(
-      z.object({ ok: z.boolean(), what: z.string(), name: z.string().optional(), detail: z.string().optional(), hint: z.string().optional() }),
+      z.object({
+        ok: z.boolean(),
+        what: z.string(),
+        name: z.string().optional(),
+        detail: z.string().optional(),
+        hint: z.string().optional(),
+      }),
     ),
     /** Databases that did not answer: the counts are without theirs, and nothing is safe to retire meanwhile. */
     unreachable: z.array(z.object({ part: z.string(), code: errorCode, detail: z.string() })),

@@ -2,12 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { describe, expect, test } from 'vitest'
 import type { z } from 'zod'
 import { problemType } from '../problem.ts'
-import * as backups from './backups.ts'
-import { routes as mountedRoutes, openApiDocument } from './index.ts'
-import * as keks from './keks.ts'
-import * as metrics from './metrics.ts'
-
-const routes = { ...mountedRoutes, ...keks, ...backups, ...metrics }
+import { openApiDocument, routes } from './index.ts'
 
 type Json = Record<string, unknown>
 
