@@ -2,7 +2,7 @@ import type { KekRecord } from '@keyturn/ledger'
 import { ageDays, dueOf } from './kek-due.ts'
 import { type KekFacts, needsOf, wrapsOf } from './kek-facts.ts'
 import { kekFindings } from './kek-findings.ts'
-import { activeOf, promotion, promotionWord } from './promotion.ts'
+import { activeOf, promotion, promotionWord, wished } from './promotion.ts'
 import { exposure, safetyOf } from './retiring.ts'
 import { sumOf } from './sealed-parts.ts'
 
@@ -23,10 +23,11 @@ export function kekStatus(facts: KekFacts, asker: Asker): object {
   const known = records.filter(({ state }) => state !== 'destroyed')
   const stale = known.filter(({ id }) => id !== active?.id)
   const due = dueReasons(facts, asker.thresholdMs)
+  const wanted = wished(records, live, asker.wanted)
   return {
     current: active?.id ?? asker.using,
-    wanted: asker.wanted,
-    promotion: promotionWord(promotion(records, live, asker.wanted), live.length),
+    wanted,
+    promotion: promotionWord(promotion(records, live, wanted), live.length),
     loaded: asker.loaded,
     stale_counts: Object.fromEntries(stale.map(({ id }) => [id, sumOf(needsOf(facts, id))])),
     oldest_row: oldestRow(facts, stale),
@@ -44,7 +45,7 @@ export function kekStatus(facts: KekFacts, asker: Asker): object {
       .map(({ op_id, kind, state, started }) => ({ op_id, kind, state, started })),
     safe_to_retire: Object.fromEntries(known.map(record => [record.id, safetyOf(facts, record)])),
     refusal: asker.refusal,
-    findings: kekFindings(facts, { ids: asker.loaded, wanted: asker.wanted, thresholdMs: asker.thresholdMs }),
+    findings: kekFindings(facts, { ids: asker.loaded, wanted, thresholdMs: asker.thresholdMs }),
     due: due.length > 0,
     due_reasons: due,
     unreachable: facts.uses.flatMap(({ part, error }) => (error === undefined ? [] : [{ part, code: error.code, detail: error.message }])),

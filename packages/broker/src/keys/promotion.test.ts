@@ -1,7 +1,7 @@
 import type { Instance, KekRecord, KekState } from '@keyturn/ledger'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { promotion, promotionWord } from './promotion.ts'
+import { promotion, promotionWord, wished } from './promotion.ts'
 
 const at = new Date('2026-03-01T00:00:00Z')
 
@@ -31,6 +31,18 @@ describe('a KEK that never was current', () => {
   test('has nothing to wait for once it is', () => {
     expect(promotion([kek('v1', 'deactivated'), kek('v2', 'active')], [], 'v2')).toEqual({ kind: 'done' })
   })
+})
+
+test('every broker tells what the deployment goes to, also one that was not restarted yet', () => {
+  const records = [kek('v1', 'active'), kek('v2', 'pre-active'), kek('v3', 'pre-active')]
+  const [old, restarted] = [broker('b', ['v1'], 'v1'), broker('a', ['v1', 'v2'], 'v2')]
+  const last = { ...broker('c', ['v1', 'v3'], 'v3'), startedAt: new Date(at.getTime() + 1) }
+  expect(wished(records, [old, restarted], 'v1')).toBe('v2')
+  expect(wished(records, [old, restarted, last], 'v1')).toBe('v3')
+  expect(wished(records, [old, restarted, last], 'v2')).toBe('v2')
+  expect(wished(records, [old], 'v1')).toBe('v1')
+  // one that was not restarted after a promotion does not ask for the way back
+  expect(wished([kek('v1', 'deactivated'), kek('v2', 'active')], [broker('b', ['v1', 'v2'], 'v1')], 'v2')).toBe('v2')
 })
 
 test('the way back needs every live broker to want it', () => {

@@ -29,6 +29,17 @@ export function promotion(records: readonly KekRecord[], live: readonly Instance
   return { kind: 'ready', from: active?.id ?? null, to: wanted }
 }
 
+/**
+ * The KEK that the deployment is to go to, as any of its brokers sees it: what this one wants, or else the new KEK that a broker which was started
+ * since wants. Behind one address the answer must not depend on who gives it.
+ */
+export function wished(records: readonly KekRecord[], live: readonly Instance[], own: string): string {
+  if (activeOf(records)?.id !== own) return own
+  const isNew = (id: string) => records.some(record => record.id === id && record.currentSince === null && unfit(record) === undefined)
+  const asking = live.filter(({ wanted }) => isNew(wanted)).sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime())
+  return asking[0]?.wanted ?? own
+}
+
 /** Whether the brokers that are live let it become current. */
 export function allows(record: KekRecord, live: readonly Instance[]): boolean {
   return live.every(instance => agrees(record, instance))
