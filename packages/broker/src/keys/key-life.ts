@@ -11,6 +11,8 @@ import { rewrappedRoot, rootRecord } from './root.ts'
 import { leaveRootCopy } from './root-copy.ts'
 
 const beatMs = 15_000
+/** While its own KEK is not current yet. */
+const waitingMs = 2_000
 /** Wraps that are reserved before a KEK closes anything: a root secret, and what comes with it. */
 const reserved = 2
 
@@ -147,7 +149,9 @@ export class KeyLife {
 
   #later(): void {
     if (this.#stopped) return
-    this.#cancel = this.#parts.clock.after(beatMs, () => {
+    const { kind } = promotion(this.#records, this.#live, this.keyring.wanted)
+    // between a promotion and the heartbeat that tells of it this broker goes on with the KEK before
+    this.#cancel = this.#parts.clock.after(kind === 'waiting' || kind === 'ready' ? waitingMs : beatMs, () => {
       void this.beat()
         .catch((error: unknown) => this.#missed(error))
         .finally(() => this.#later())
