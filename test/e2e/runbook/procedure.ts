@@ -109,11 +109,23 @@ export class Procedure {
       // those that were not restarted could not open what v2 closes
       expect(await this.status()).toMatchObject({ current: 'v1', promotion: `waiting ${at + 1}/${brokers}` })
     })
-    await until('v2 is current', async () => ((await this.status()).current === 'v2' ? true : undefined), 60_000)
+    await this.#untilUsed('v2')
     const { status } = await this.deployment.ask('PUT', '/v1/secrets/upstream/made-after', { body: { value: 'under v2', type: 'api-key' } })
     expect(status).toBe(201)
     this.readers.expected.set('upstream/made-after', 'under v2')
     expect((await this.status()).stale_counts.v1).toBeGreaterThanOrEqual(this.#size.secrets)
+  }
+
+  /** Until it is current, and every broker knows. */
+  async #untilUsed(kek: string): Promise<void> {
+    await until(
+      `${kek} is current`,
+      async () => {
+        const { current, instances } = await this.status()
+        return current === kek && instances.every((broker: { using: string }) => broker.using === kek) ? true : undefined
+      },
+      60_000,
+    )
   }
 
   /** Step 3, while somebody changes secrets by hand. */
@@ -175,7 +187,7 @@ export class Procedure {
       "echo \"TALOS_KEK_v3=$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')\" >> talos.env; sed -i 's/^TALOS_CURRENT_KEK_ID=.*/TALOS_CURRENT_KEK_ID=v3/' talos.env",
     )
     await deployment.startAll(restart)
-    await until('v3 is current', async () => ((await this.status()).current === 'v3' ? true : undefined), 60_000)
+    await this.#untilUsed('v3')
     const { status } = await deployment.ask('PUT', '/v1/secrets/upstream/under-v3', { body: { value: 'three', type: 'api-key' } })
     expect(status).toBe(201)
     const { versions } = (await this.status()).keks.v2.needs
