@@ -22,12 +22,15 @@ export class BenchBroker {
     this.folder = folder
     this.#env = env
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const url = '$' + '{DATABASE_URL:-}'
-    writeFileSync(
-      join(folder, 'keyturn.yaml'),
-      `broker:\n  listen: 127.0.0.1:0\n  data: data\n  ledger: ${url}\n  keys: { provider: env }\ndatabase: { url: "${url}" }\n`,
-    )
+    this.#configure(false)
     this.addKek()
+  }
+
+  #configure(isBackedUp: boolean): void {
+    const url = '$' + '{DATABASE_URL:-}'
+    const broker = ['listen: 127.0.0.1:0', 'data: data', `ledger: ${url}`, 'keys: { provider: env }']
+    if (!isBackedUp) broker.push('backups: { before: [] }')
+    writeFileSync(join(this.folder, 'keyturn.yaml'), `broker:\n  ${broker.join('\n  ')}\ndatabase: { url: "${url}" }\n`)
   }
 
   get current(): string {
@@ -48,13 +51,13 @@ export class BenchBroker {
     const args = ['--conditions=@keyturn/source', binary, 'serve', '--config', join(this.folder, 'keyturn.yaml')]
     const child = spawn(process.execPath, args, {
       cwd: this.folder,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, KEYTURN_LOG_LEVEL: 'warn', ...this.#env, ...keys, KEYTURN_CURRENT_KEK_ID: this.current },
     })
     this.#process = child
     this.#ended = new Promise(resolve => child.once('exit', resolve))
     let said = ''
-    child.stderr?.on('data', chunk => (said += String(chunk)))
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', chunk => (said += String(chunk)))
     this.address = ''
     while (this.address === '') {
       this.address = /^Keyturn answers at (\S+)$/m.exec(said)?.[1] ?? ''
@@ -80,9 +83,13 @@ export class BenchBroker {
     return response.json()
   }
 
-  /** Restarts under a new KEK and re-wraps everything to it; `beside` runs meanwhile. */
-  async campaign(beside: () => Promise<void> = async () => undefined): Promise<{ readonly rate: number; readonly grownMegabytes: number }> {
+  /** Restarts under a new KEK and re-wraps everything to it, without the backup that a broker else makes first and renews at the end; `beside` runs meanwhile. */
+  async campaign(
+    beside: () => Promise<void> = async () => undefined,
+    isBackedUp = false,
+  ): Promise<{ readonly rate: number; readonly grownMegabytes: number }> {
     this.addKek()
+    this.#configure(isBackedUp)
     await this.start()
     try {
       while ((await this.ask('GET', kekStatus)).current !== this.current) await new Promise(resolve => setTimeout(resolve, 50))
@@ -91,11 +98,12 @@ export class BenchBroker {
       const sampling = setInterval(() => {
         most = Math.max(most, this.residentMegabytes())
       }, sampleMs)
+      const asked = Date.now()
       const { status_url: url } = await this.ask('POST', '/admin/v1/secrets/rotate-all')
       const operation = await Promise.all([this.#over(url), beside()]).then(([over]) => over)
       clearInterval(sampling)
       if (operation.state !== 'done' || operation.failed > 0) throw new Error(`the campaign ended otherwise: ${JSON.stringify(operation)}`)
-      const seconds = (Date.parse(operation.finished) - Date.parse(operation.started)) / 1_000
+      const seconds = (Date.parse(operation.finished) - asked) / 1_000
       return { rate: operation.done / seconds, grownMegabytes: most - before }
     } finally {
       await this.stop()
