@@ -1,5 +1,5 @@
 import { memoryShapes } from '@keyturn/conformance'
-import { BrokerError, type Calendar, dueTime, type SecretId, type SecretValue } from '@keyturn/core'
+import { BrokerError, type Calendar, dueTime, type Rotation, type SecretId, type SecretValue } from '@keyturn/core'
 import { describe, expect, test } from 'vitest'
 import { at, begun, change, hourMs, minuteMs } from './begun.ts'
 import { TargetError } from './target.ts'
@@ -82,6 +82,28 @@ describe('rollback', () => {
     expect(ended).toMatchObject({ state: 'done', outcome: { rotation: 'ok' } })
     expect(world.audited).toContain('rotation.rollback-refused precondition_failed')
   })
+})
+
+test('a compromise that is called off while what leaked is served again waits for a person', async () => {
+  const { world, rotation } = await begun({ strategy: 'generated', shape: memoryShapes.full })
+  await world.run(rotation, at('grace'))
+  await world.ledger.journal.wish(rotation.id, 'rollback')
+  let compromise: Rotation | undefined
+  const check = world.faults.onCall
+  // the process that rolls back has looked for the last time; it moves the store once more
+  world.faults.onCall = async () => {
+    await check()
+    if (compromise !== undefined || world.faults.calls.at(-1) !== 'store.enable') return
+    compromise = await world.open({ mode: 'compromise', reason: 'it leaked' })
+    await world.ledger.journal.wish(compromise.id, 'abort')
+  }
+  await world.run(rotation)
+  if (compromise === undefined) throw new Error('no rollback came so far')
+  const told = await world.run(compromise, now => now.hold?.kind === 'needs-attention')
+  const why = 'store memory serves the old version of app/credential again; it stays valid'
+  expect(told).toMatchObject({ state: 'aborting', mode: 'compromise', hold: { why }, error: { code: 'precondition_failed', message: why } })
+  expect(world.current()?.equals(world.base)).toBe(true)
+  expect(world.violations).toEqual([])
 })
 
 describe('bounded', () => {

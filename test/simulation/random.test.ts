@@ -42,6 +42,11 @@ const regressions: Readonly<Record<string, Schedule>> = {
       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 161,
     ],
   },
+  'a process that rolls back moves the store after a compromise was begun and called off': {
+    cell: { strategy: 'generated', shape: 'stages, cas' },
+    flavour: { ...quiet, wishes: true, leaks: true },
+    tape: [...Array<number>(25).fill(well), 223, ...Array<number>(6).fill(well), 201, 200, ...Array<number>(10).fill(well)],
+  },
 }
 
 test.each(Object.entries(regressions))('%s', async (_, schedule) => {

@@ -18,6 +18,7 @@ import { SimulatedClock } from './clock.ts'
 import { type Event, eventsOf, type Flavour, outcomes } from './events.ts'
 import { failures } from './faults.ts'
 import { Invariants } from './invariants.ts'
+import { Outsiders } from './outsiders.ts'
 import { plainSealer } from './plain-sealer.ts'
 import { type OutsideCall, Process, Switchboard } from './processes.ts'
 import { SeededRandom } from './random.ts'
@@ -56,9 +57,7 @@ export class Simulation {
   #born = 0
   #secret!: SecretRow
   readonly invariants = new Invariants()
-  /** Someone outside had a hand in it: a person may have to look. */
-  #meddled = false
-  #leaked = false
+  readonly #outsiders = new Outsiders()
   /** Versions that someone else made, and those that a promotion has to make again because its first looks as if it had never been. */
   #foreign = 0
   readonly story: string[] = []
@@ -205,7 +204,7 @@ export class Simulation {
   async #open(mode: Rotation['mode']): Promise<void> {
     // what readers were promised ends with the request, not with the answer
     if (mode === 'compromise') {
-      this.#leaked = true
+      this.#outsiders.leaked = true
       this.invariants.compromise()
     }
     try {
@@ -219,6 +218,7 @@ export class Simulation {
   async #wish(wish: Wish | null): Promise<void> {
     const id = this.#rotations.at(-1)
     if (id === undefined) return
+    this.#outsiders.wished(wish, await this.#ledger.journal.rotation(id))
     await this.#ledger.journal.wish(id, wish).catch(mustBeConflict)
   }
 
@@ -248,7 +248,7 @@ export class Simulation {
   }
 
   async #overwrite(value: SecretValue): Promise<void> {
-    this.#meddled = true
+    this.#outsiders.meddled = true
     this.#foreign += [this.#first, ...this.#known].some(known => known.equals(value)) ? 2 : 1
     this.invariants.overwritten(value, await this.#isDoubtful(value))
     const { secret, version } = this.#backend.add(path, value, this.#random.uuid())
@@ -270,7 +270,7 @@ export class Simulation {
         superseded: { version: before.id, seal: seal('previous', kept) },
         next: seal('pending', value),
       })
-      this.#meddled = true
+      this.#outsiders.meddled = true
       this.#foreign += 1
       this.invariants.written(value, await this.#isDoubtful(value))
       const { secret, version } = this.#backend.add(path, value, intent.idempotencyKey)
@@ -341,7 +341,7 @@ export class Simulation {
     this.clock.advance(2 * hourMs)
     await this.#open('normal')
     const next = await this.#settle()
-    if (next !== undefined && next.state !== 'done' && !this.#meddled) this.#end(`ends: a last rotation is ${standingOf(next)}`)
+    if (next !== undefined && next.state !== 'done' && !this.#outsiders.meddled) this.#end(`ends: a last rotation is ${standingOf(next)}`)
   }
 
   /** Works until nothing is open; undefined when a person must look, and is told why. */
@@ -349,7 +349,7 @@ export class Simulation {
     for (let turn = 0; turn < settleTurns && this.invariants.broken.length === 0; turn += 1) {
       const last = await this.#last()
       if (isOver(last.state)) return last
-      if (this.#meddled && last.error !== null && (last.attempts >= 8 || last.wakeAt === null)) return undefined
+      if (this.#outsiders.excuse(last)) return undefined
       await this.#people().catch(error => this.#end(`no fault of ours: ${error}`))
       await this.#drain()
       await this.#work()
@@ -387,8 +387,8 @@ export class Simulation {
     if (made > 1 + this.#foreign + rotations.length + back) this.#end(`one version a rotation: ${rotations.length} made ${made - 1}`)
     const left = (await this.#rows()).filter(row => row.sealedAs === 'pending' && row.fate === null)
     // what a compromise took over keeps it until the next rotation backs it up
-    if (left.length > 0 && !this.#meddled && !this.#leaked) this.#end('ends: a pending copy was left in the journal')
-    if (this.#target !== null && works && !this.#meddled && this.#cell.strategy !== 'external') {
+    if (left.length > 0 && !this.#outsiders.meddled && !this.#outsiders.leaked) this.#end('ends: a pending copy was left in the journal')
+    if (this.#target !== null && works && !this.#outsiders.meddled && this.#cell.strategy !== 'external') {
       const others = this.#target.others(current)
       if (others.length > 0) this.#end(`ends: ${others.join(', ')} works too`)
     }
