@@ -54,6 +54,7 @@ export const keysSchema = z.discriminatedUnion('provider', [
 
 /** What may only begin once a bundle of every sealed value is on the disk. */
 export const backedUpActs = ['rewrap', 'reencrypt', 'rotate'] as const
+/** One of `backedUpActs`. */
 export type BackedUpAct = (typeof backedUpActs)[number]
 
 const backupsSchema = z.strictObject({
