@@ -101,8 +101,11 @@ export const kekDestroy = component(
   }),
 )
 
-/** What a KEK has come to. */
-export const kekMoved = component('KekMoved', z.object({ id: kekId, state: kekState, since: time, fingerprint: z.string() }))
+/** What a KEK has come to. `next`, once it is destroyed: what is left to do by hand. */
+export const kekMoved = component(
+  'KekMoved',
+  z.object({ id: kekId, state: kekState, since: time, fingerprint: z.string(), next: z.string().optional() }),
+)
 
 export type Kek = z.infer<typeof kek>
 export type KekStatus = z.infer<typeof kekStatus>

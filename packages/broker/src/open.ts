@@ -5,7 +5,7 @@ import { EnvelopeSealer } from '@keyturn/envelope'
 import { type Ledger, openLedger } from '@keyturn/ledger'
 import type { Logger } from 'pino'
 import { TokenSessions } from './auth/tokens.ts'
-import { backUpBefore } from './backups/before.ts'
+import { isBackedUp, makeBackup, needsBackup } from './backups/before.ts'
 import { Bundles } from './backups/bundles.ts'
 import { backupSources } from './backups/source.ts'
 import type { Broker } from './broker.ts'
@@ -133,6 +133,7 @@ async function guardKeys(broker: Broker): Promise<() => Promise<void>> {
     },
     beat: () => watch.beat(),
   })
+  watch.beat()
   campaigns.start()
   return async () => {
     await campaigns.stop()
@@ -192,7 +193,12 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
       random,
       log,
       renewBundles: wish => bundles.renew(wish),
-      backUp: wish => backUpBefore(broker, wish.kind, wish),
+      instance: life.id,
+      backUp: {
+        isNeeded: kind => needsBackup(config, kind),
+        isMade: id => isBackedUp(ledger, id),
+        make: ({ id, kind, principal, reason }, signal) => makeBackup(broker, kind, { principal, reason, op: id, signal }),
+      },
     }),
     bundles,
     sessions: new TokenSessions({ tokens: ledger.tokens, key: keys.token.key, clock }),

@@ -1,10 +1,12 @@
-import { createSecretKey, randomBytes } from 'node:crypto'
+import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { inspect } from 'node:util'
-import { BrokerError } from '@keyturn/core'
+import { BrokerError, type SecretId, SecretValue } from '@keyturn/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseKek } from './kek-text.ts'
 import { Keyring } from './keyring.ts'
+import { EnvelopeSealer } from './sealer.ts'
+import { usedUp, wrapsHard } from './wrap-meter.ts'
 
 const good = randomBytes(32).toString('base64url')
 const key = () => createSecretKey(randomBytes(32))
@@ -137,6 +139,22 @@ describe('the keyring', () => {
     expect(ring.fingerprint('a')).toBe(again.fingerprint('other'))
     expect(ring.fingerprint('a')).not.toBe(ring.fingerprint('b'))
     expect(material.toString('hex')).not.toContain(ring.fingerprint('a'))
+  })
+
+  test('a KEK that is spent opens, and closes nothing', () => {
+    const ring = new Keyring({ keks: new Map([['a', key()]]), current: 'a' })
+    const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
+    const sealer = new EnvelopeSealer({ keyring: ring, random, store: 's', meter: null })
+    const slot = { secretId: 'sec_0123456789ABCDEFGHJKMNPQRS' as SecretId, number: 1, kind: 'text' } as const
+    const sealed = sealer.seal(slot, SecretValue.text('a'))
+    ring.spend('a', usedUp('a', wrapsHard))
+    for (const close of [
+      () => sealer.seal(slot, SecretValue.text('a')),
+      () => sealer.rewrapped(slot, sealed, 'a'),
+      () => sealer.reseal(slot, sealed, 'a'),
+    ])
+      expect(refusal(close)).toMatchObject({ code: 'precondition_failed', detail: { kekId: 'a', wraps: wrapsHard } })
+    expect(sealer.open(slot, sealed).equals(SecretValue.text('a'))).toBe(true)
   })
 
   test('prints ids and no key', () => {

@@ -24,6 +24,8 @@ export class Keyring {
   #unloaded: string | undefined
   /** Why a KEK is not here, of those of which somebody said it. */
   readonly #absent = new Map<string, BrokerError>()
+  /** Why a KEK closes nothing more, of those of which somebody said it. */
+  readonly #spent = new Map<string, BrokerError>()
   /** Fingerprints by id of every KEK that was ever loaded here. */
   readonly #known = new Map<string, string>()
 
@@ -96,6 +98,18 @@ export class Keyring {
           : 'bring the provider of the keys back: they are loaded again by themselves',
       detail: { kekId: id, loaded: this.ids },
     })
+  }
+
+  /** From now on this one opens only; whoever would close with it is told `why`. */
+  spend(id: string, why: BrokerError): void {
+    this.#spent.set(id, why)
+  }
+
+  /** As `kek`, of one that is to close something; throws what `spend` said of it. */
+  closing(id: string): KeyObject {
+    const why = this.#spent.get(id)
+    if (why !== undefined) throw why
+    return this.kek(id)
   }
 
   /** Tells two keys apart and tells nothing about them: 32 hex characters that may be kept for ever. `unavailable` when it is not loaded. */

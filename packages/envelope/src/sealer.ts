@@ -28,7 +28,7 @@ const rootSlot = (number: number): Slot => ({ secretId: 'root' as SecretId, numb
 
 /**
  * Closes and opens the values of one database: a new DEK for each, wrapped by the current KEK. Errors: `corrupt` (changed, cut, or not
- * in its place), `unavailable` (its KEK is not loaded, `detail.kekId`), and of `take` in `WrapMeter`. The format is final; the golden
+ * in its place), `unavailable` (its KEK is not loaded, `detail.kekId`), of `spend` in `Keyring` and `take` in `WrapMeter`. The format is final; the golden
  * vectors beside the tests say so.
  */
 export class EnvelopeSealer implements Sealer {
@@ -74,7 +74,7 @@ export class EnvelopeSealer implements Sealer {
    * as it was.
    */
   rewrapped(slot: VersionSlot, sealed: Sealed, toKek: string): Sealed {
-    const to = this.#keyring.kek(toKek)
+    const to = this.#keyring.closing(toKek)
     if (sealed.kekId === toKek) return sealed
     const binding = this.#bindings.wrap(slot, sealed.kekId)
     const dek = this.#unwrap(slot, sealed, binding)
@@ -89,7 +89,7 @@ export class EnvelopeSealer implements Sealer {
 
   /** The same plaintext, of any kind, under a new DEK, closed by this KEK: nothing that opened the old form opens the new one. */
   reseal(slot: Slot, sealed: Sealed, toKek: string): Sealed {
-    const to = this.#keyring.kek(toKek)
+    const to = this.#keyring.closing(toKek)
     const plaintext = this.#open(slot, sealed)
     try {
       return this.#close(slot, plaintext, toKek, to)
@@ -108,7 +108,7 @@ export class EnvelopeSealer implements Sealer {
     return this.rewrapped(rootSlot(number), sealed, toKek)
   }
 
-  #close(slot: Slot, plaintext: Uint8Array, kekId = this.#keyring.currentId, kek = this.#keyring.kek(kekId)): Sealed {
+  #close(slot: Slot, plaintext: Uint8Array, kekId = this.#keyring.currentId, kek = this.#keyring.closing(kekId)): Sealed {
     const bindings = { payload: this.#bindings.payload(slot), wrap: this.#bindings.wrap(slot, kekId) }
     this.#meter?.take(kekId)
     // one request of random bytes: DEK, salt and vector of the payload, vector of the wrap

@@ -2,7 +2,10 @@ import { BrokerError } from '@keyturn/core'
 
 /** Wraps under one KEK after which it is due for replacement. */
 export const wrapsSoft = 2 ** 30
-/** Wraps under one KEK after which it closes nothing more. NIST SP 800-38D 8.3 allows 2^32 random vectors under one key. */
+/**
+ * Wraps under one KEK after which it closes nothing more: in a database by itself, and in all databases together when they are next added up. NIST SP
+ * 800-38D 8.3 allows 2^32 random vectors under one key, so that what is closed before they are added up does no harm.
+ */
 export const wrapsHard = 2 ** 31
 
 /** Where the number of wraps under each KEK is kept. */
@@ -74,12 +77,15 @@ export class WrapMeter {
 
   async #add(kekId: string, count: number): Promise<void> {
     const sum = await this.#tally.add(kekId, count)
-    if (sum > wrapsHard) {
-      throw new BrokerError('precondition_failed', `KEK ${kekId} has closed as many values as one key may (2^31)`, {
-        hint: 'make a new KEK and promote it; what is closed stays readable',
-        detail: { kekId, wraps: sum },
-      })
-    }
+    if (sum > wrapsHard) throw usedUp(kekId, sum)
     this.#left.set(kekId, this.#leftOf(kekId) + count)
   }
+}
+
+/** What whoever would close with a KEK at its hard limit is told. */
+export function usedUp(kekId: string, wraps: number): BrokerError {
+  return new BrokerError('precondition_failed', `KEK ${kekId} has closed as many values as one key may (2^31)`, {
+    hint: 'make a new KEK and promote it; what is closed stays readable',
+    detail: { kekId, wraps },
+  })
 }

@@ -258,7 +258,7 @@ export interface Keks {
    */
   promote(to: string, options: { readonly from: string | null; readonly allows: (live: readonly Instance[]) => boolean }): Promise<boolean>
   /**
-   * Moves a KEK on: `deactivated -> compromised | retired`, `retired | compromised -> destroyed`, `pre-active -> retired`. `conflict` for any other
+   * Moves a KEK on: `deactivated -> compromised | retired`, `pre-active -> retired`, and all but `active -> destroyed`. `conflict` for any other
    * move, and for `retired` while a sealed value of this ledger needs it (`detail.needs`). `not_found` before it was met. `destroyed` drops `wrapped`.
    * Twice is once.
    */
@@ -296,7 +296,7 @@ export interface Campaign {
   readonly kind: PassKind
   /** The KEK that it leads to; null for a scrub. */
   readonly kekId: string | null
-  /** `waiting`: for a KEK to become current. `failed`: it ended, and some rows could not be opened. */
+  /** `waiting`: for a KEK to become current, or for its backup. `failed`: it ended, and some rows could not be opened. */
   readonly state: 'waiting' | 'running' | 'done' | 'failed' | 'aborted'
   readonly principal: string
   readonly reason: string

@@ -69,27 +69,59 @@ export async function compromiseKek(broker: Broker, id: string): Promise<KekReco
 /**
  * Ends a KEK for good, and with it every value that it alone opens. `conflict`, with what would be lost and a `confirmation` of ten minutes, until the
  * caller sends that, the id and the number of values again, and nothing has changed meanwhile. Other brokers let go of it at their next heartbeat.
+ * `unavailable` when the register has it as destroyed and the provider could not destroy its copy: that is tried again, and sending it again tells.
  */
-export async function destroyKek(broker: Broker, id: string, wish: DestroyWish): Promise<KekRecord> {
+export async function destroyKek(broker: Broker, id: string, wish: DestroyWish): Promise<DestroyedKek> {
   const { ledger, life } = broker
   const facts = await kekFacts(broker)
   const record = recordOf(facts.records, id)
-  if (record.state === 'destroyed') return record
-  if (record.state === 'active') {
-    throw new BrokerError('conflict', `KEK ${id} closes new values: promote another one first`, {
-      detail: { kekId: id, state: record.state },
-    })
+  if (record.state !== 'destroyed') {
+    mustBeIdle(facts, record)
+    mustKnowAll(facts)
+    mustBeConfirmed(broker, facts, record, lossOf(facts, record), wish)
+    await ledger.keks.move(id, 'destroyed')
   }
-  mustKnowAll(facts)
-  const loss = lossOf(facts, record)
-  mustBeConfirmed(broker, facts, record, loss, wish)
-  if (record.state === 'pre-active') await ledger.keks.move(id, 'retired')
-  // what goes with values under it is given up like an exposed key: nothing may be wrapped with it between the two moves
-  if (record.state === 'deactivated') await ledger.keks.move(id, 'compromised')
-  await ledger.keks.move(id, 'destroyed')
   // also takes it from this process, and from the provider where it can
   await life.beat()
-  return recordOf(await ledger.keks.all(), id)
+  const { kind, destroy } = life.provider
+  const left = life.copies.left.get(id)
+  if (left !== undefined && destroy !== undefined) throw stillThere(id, left)
+  return { ...recordOf(await ledger.keks.all(), id), next: nextOf(id, kind, broker) }
+}
+
+/** A KEK that is no more, and what is left to do by hand. */
+export interface DestroyedKek extends KekRecord {
+  readonly next: string
+}
+
+function nextOf(id: string, kind: string, { config }: Broker): string {
+  const { keys } = config.broker
+  const copies = `destroy every other copy of KEK ${id} too`
+  if (keys.provider === 'env') return `take the variable ${keys.prefix}_KEK_${id} away from every broker; ${copies}`
+  if (keys.provider === 'file') return `brokers with a folder of their own destroy theirs at their next heartbeat; ${copies}`
+  return `backups of the ledger still hold it closed by ${kind}: destroy them, or the key of the provider`
+}
+
+function stillThere(id: string, why: BrokerError): BrokerError {
+  return new BrokerError(
+    'unavailable',
+    `KEK ${id} is destroyed in the register and opens nothing here, but its copy is still there: ${why.message}`,
+    {
+      hint: `${why.hint ?? 'take its copy away'}; it is tried again every 15 s, and sending this again tells whether it is gone`,
+      detail: { kekId: id, state: 'destroyed' },
+      cause: why,
+    },
+  )
+}
+
+/** Nobody closes with it, and no broker is about to: its end must not come between. */
+function mustBeIdle({ live }: KekFacts, { id, state }: KekRecord): void {
+  const detail = { kekId: id, state }
+  if (state === 'active') throw new BrokerError('conflict', `KEK ${id} closes new values: promote another one first`, { detail })
+  const busy = live.find(({ wanted, using }) => using === id || wanted === id)
+  if (busy === undefined) return
+  const what = busy.using === id ? 'still closes new values with it' : 'has it as the current one in its config'
+  throw new BrokerError('conflict', `broker ${busy.id} ${what}`, { hint: 'name another KEK as the current one there first', detail })
 }
 
 function mustBeUnneeded(facts: KekFacts, record: KekRecord): void {

@@ -33,7 +33,7 @@ export function dueOf(active: KekRecord, wraps: number, now: Date, thresholdMs: 
           ? [`${old}; the threshold is ${thresholdMs / dayMs}`]
           : []),
       ...(wraps >= wrapsSoft
-        ? [`KEK ${id} has closed ${wraps} values; it is to be replaced from ${wrapsSoft} on and stops at ${wrapsHard} in a database`]
+        ? [`KEK ${id} has closed ${wraps} values; it is to be replaced from ${wrapsSoft} on and closes nothing more from ${wrapsHard} on`]
         : []),
     ],
   }

@@ -1,5 +1,6 @@
 import { isAbsolute, join, relative } from 'node:path'
 import type { Config } from '@keyturn/config'
+import type { BrokerError } from '@keyturn/core'
 import type { NamedFinding } from '../examine.ts'
 import { dueOf } from './kek-due.ts'
 import { type KekFacts, wrapsOf } from './kek-facts.ts'
@@ -10,7 +11,13 @@ import { exposure } from './retiring.ts'
 /** What `doctor` and `check --online` say of KEKs: missing, to be replaced, waiting for other brokers, exposed. */
 export function kekFindings(
   facts: Pick<KekFacts, 'records' | 'uses' | 'now' | 'live' | 'reencrypted'>,
-  own: { readonly ids: readonly string[]; readonly wanted: string; readonly thresholdMs: number },
+  own: {
+    readonly ids: readonly string[]
+    readonly wanted: string
+    readonly thresholdMs: number
+    /** Destroyed KEKs that are still where the keys come from, and why. */
+    readonly left?: ReadonlyMap<string, BrokerError>
+  },
 ): readonly NamedFinding[] {
   const { records, uses, now, live } = facts
   const active = activeOf(records)
@@ -43,6 +50,13 @@ export function kekFindings(
           },
         ]
       : []),
+    ...[...(own.left ?? [])].map(([id, why]) => ({
+      ok: false,
+      what: `KEK ${id}`,
+      name: 'KEK not gone',
+      detail: `it was destroyed, and a copy is left: ${why.message}`,
+      hint: why.hint ?? 'take it away from where the keys come from',
+    })),
     ...records.flatMap(record =>
       exposure(facts, record).map(detail => ({
         ok: false,

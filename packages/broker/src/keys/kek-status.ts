@@ -1,3 +1,4 @@
+import type { BrokerError } from '@keyturn/core'
 import type { KekRecord } from '@keyturn/ledger'
 import { ageDays, dueOf } from './kek-due.ts'
 import { type KekFacts, needsOf, wrapsOf } from './kek-facts.ts'
@@ -14,6 +15,8 @@ export interface Asker {
   readonly thresholdMs: number
   /** Why the keys that its provider gives now were not taken over; null: they were. */
   readonly refusal: string | null
+  /** Destroyed KEKs that are still where its keys come from, and why. */
+  readonly left: ReadonlyMap<string, BrokerError>
 }
 
 /** The answer of `GET /admin/v1/secrets/kek-status`. */

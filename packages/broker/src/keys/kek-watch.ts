@@ -1,4 +1,5 @@
 import { BrokerError } from '@keyturn/core'
+import { usedUp, wrapsHard } from '@keyturn/envelope'
 import type { KekRecord } from '@keyturn/ledger'
 import type { Broker } from '../broker.ts'
 import { named } from '../exchange.ts'
@@ -9,6 +10,8 @@ import { type PartUse, sumOf, useOf } from './sealed-parts.ts'
 
 const lookEveryMs = 60_000
 const dayMs = 24 * 3_600_000
+/** For so long a KEK that was made and is not current yet keeps another one from being made. */
+const makingMs = 3_600_000
 
 /** What the watch of the KEKs needs of a broker. */
 export type WatchParts = Pick<Broker, 'life' | 'ledger' | 'parts' | 'clock' | 'log' | 'audit' | 'config' | 'campaigns'>
@@ -84,16 +87,19 @@ export class KekWatch {
   }
 
   async #look(): Promise<void> {
-    const { ledger, parts, clock, config } = this.#broker
+    const { ledger, parts, clock, config, life } = this.#broker
     const [records, now, uses] = await Promise.all([ledger.keks.all(), ledger.now(), useOf(parts, clock)])
     const active = activeOf(records)
     if (active === undefined) return
-    const { reasons, grave } = dueOf(active, wrapsOf({ uses }, active.id), now, config.rotation.kekThresholdMs)
+    const wraps = wrapsOf({ uses }, active.id)
+    // each database stops by itself too; together they stop here
+    if (wraps >= wrapsHard) life.keyring.spend(active.id, usedUp(active.id, wraps))
+    const { reasons, grave } = dueOf(active, wraps, now, config.rotation.kekThresholdMs)
     const [reason] = reasons
     if (reason === undefined) return
     await this.#alert(active, now, reasons, grave)
     const { keys } = config.broker
-    if ('auto' in keys && keys.auto === true) await this.#replace(active, records, reason)
+    if ('auto' in keys && keys.auto === true) await this.#replace(active, records, { reason, now })
   }
 
   /** Once for a KEK and a day; a restart finds it in the chain. */
@@ -120,10 +126,15 @@ export class KekWatch {
   }
 
   /** The id is the same for all brokers, so that one of them makes it and the others find it made. */
-  async #replace(active: KekRecord, records: readonly KekRecord[], reason: string): Promise<void> {
+  async #replace(
+    active: KekRecord,
+    records: readonly KekRecord[],
+    { reason, now }: { readonly reason: string; readonly now: Date },
+  ): Promise<void> {
     const { life, log } = this.#broker
     const { make } = life.provider
-    const isUnderWay = life.keyring.wanted !== active.id || records.some(({ state }) => state === 'pre-active')
+    const isNew = ({ state, metAt }: KekRecord) => state === 'pre-active' && now.getTime() - metAt.getTime() < makingMs
+    const isUnderWay = life.keyring.wanted !== active.id || records.some(isNew)
     if (make === undefined || isUnderWay) return
     const id = nextId(active.id, new Set(records.map(record => record.id)))
     try {

@@ -2,8 +2,8 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Clock } from '@keyturn/core'
-import { EnvelopeSealer, type KekProvider, type KeyringContent } from '@keyturn/envelope'
+import { BrokerError, type Clock, type SecretId, SecretValue } from '@keyturn/core'
+import { EnvelopeSealer, type KekProvider, type KeyringContent, wrapsHard } from '@keyturn/envelope'
 import { MemoryLedger } from '@keyturn/ledger'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { pooledRandom } from '../random.ts'
@@ -50,6 +50,8 @@ class GivenKeys implements KekProvider {
   readonly maxAgeMs = null
   readonly destroyed: string[] = []
   content: KeyringContent
+  /** Why nothing can be destroyed; null: it can. */
+  locked: string | null = null
   #changed: () => void = () => undefined
 
   constructor(ids: readonly string[], current: string, kind = 'file') {
@@ -72,6 +74,7 @@ class GivenKeys implements KekProvider {
   }
 
   async destroy(id: string): Promise<void> {
+    if (this.locked !== null) throw new BrokerError('precondition_failed', this.locked)
     this.destroyed.push(id)
   }
 
@@ -210,9 +213,53 @@ test('what was destroyed by one broker is let go of by the others, with what the
   await clock.pass(20)
   expect([other.keyring.ids, provider.destroyed]).toEqual([['v2'], ['v1']])
   expect(() => other.keyring.kek('v1')).toThrow(/was destroyed on .* cannot be recovered/)
-  await expect(open(new GivenKeys(['v1', 'v2'], 'v2'))).rejects.toMatchObject({
-    message: expect.stringContaining('KEK v1 was destroyed on'),
+})
+
+test('a copy of a destroyed KEK that is left keeps no broker from starting, is never loaded, and is destroyed when that can be done', async () => {
+  await (await start(new GivenKeys(['v1'], 'v1'))).stop()
+  await (await start(new GivenKeys(['v1', 'v2'], 'v2'))).stop()
+  await ledger.keks.move('v1', 'destroyed')
+  const provider = new GivenKeys(['v1', 'v2'], 'v2')
+  provider.locked = 'the folder is read-only'
+  const life = await start(provider)
+  expect([life.keyring.ids, [...life.copies.left.values()].map(({ message }) => message)]).toEqual([['v2'], ['the folder is read-only']])
+  expect(() => life.keyring.kek('v1')).toThrow(/was destroyed on/)
+  provider.locked = null
+  await clock.pass(16)
+  expect([provider.destroyed, life.copies.left.size]).toEqual([['v1'], 0])
+  // as the wanted one, or under another id, it is refused all the same
+  await expect(open(new GivenKeys(['v1', 'v2'], 'v1'))).rejects.toMatchObject({
+    message: expect.stringContaining('KEK v1 is destroyed since'),
   })
+  await expect(open(new GivenKeys(['v2', 'v9=v1'], 'v2'))).rejects.toMatchObject({ code: 'precondition_failed' })
+})
+
+test('a KEK at the limit of its use opens, closes nothing, and does not keep a broker from starting with the next one', async () => {
+  const slot = { secretId: 'sec_0123456789ABCDEFGHJKMNPQRS' as SecretId, number: 1, kind: 'text' } as const
+  const sealerOf = ({ keyring, meter }: KeyLife) => new EnvelopeSealer({ keyring, random, store: ledger.id, meter })
+  const first = await start(new GivenKeys(['v1'], 'v1'), true)
+  const sealed = sealerOf(first).seal(slot, SecretValue.text('a'))
+  await first.stop()
+  await ledger.keks.reserve('v1', wrapsHard)
+  const worn = await start(new GivenKeys(['v1'], 'v1'), true)
+  expect(sealerOf(worn).open(slot, sealed).equals(SecretValue.text('a'))).toBe(true)
+  expect(() => sealerOf(worn).seal(slot, SecretValue.text('b'))).toThrow(/as many values as one key may/)
+  await clock.pass(31)
+  expect(worn.live).toHaveLength(1)
+  await worn.stop()
+  const next = await start(new GivenKeys(['v1', 'v2'], 'v2'), true)
+  expect([next.keyring.currentId, sealerOf(next).seal(slot, SecretValue.text('b')).kekId]).toEqual(['v2', 'v2'])
+})
+
+test('a promotion at the start is told as soon as somebody listens, once', async () => {
+  const told: string[] = []
+  await (await start(new GivenKeys(['v1'], 'v1'), true)).stop()
+  const life = await open(new GivenKeys(['v1', 'v2'], 'v2'), true)
+  lives.push(life)
+  await life.join(new EnvelopeSealer({ keyring: life.keyring, random, store: ledger.id, meter: life.meter }))
+  life.start({ ...events, promoted: async (to, from) => void told.push(`${from} ${to}`) })
+  await clock.pass(20)
+  expect(told).toEqual(['v1 v2'])
 })
 
 test.each(['compromised', 'retired'] as const)('a %s KEK may be there, and not be the wanted one', async state => {

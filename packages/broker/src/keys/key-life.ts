@@ -3,6 +3,7 @@ import { type EnvelopeSealer, type KekProvider, type Keyring, WrapMeter } from '
 import type { Instance, KekRecord, Ledger } from '@keyturn/ledger'
 import type { Logger } from 'pino'
 import { named } from '../exchange.ts'
+import { DestroyedCopies } from './destroyed-copies.ts'
 import { leaveKekCopy } from './kek-copy.ts'
 import { LiveKeys } from './live-keys.ts'
 import { activeOf, allows, type Promotion, promotion } from './promotion.ts'
@@ -49,20 +50,25 @@ export class KeyLife {
   readonly id: string
   readonly keyring: Keyring
   readonly keys: LiveKeys
+  /** Destroyed KEKs that its provider holds all the same; tried again at each heartbeat. */
+  readonly copies: DestroyedCopies
   readonly meter: WrapMeter
   readonly #parts: KeyLifeParts
   #sealer: EnvelopeSealer | null = null
   #events: LifeEvents | null = null
   #records: readonly KekRecord[] = []
+  /** What was promoted before anybody could be told. */
+  #untold: { readonly to: string; readonly from: string | null } | null = null
   #live: readonly Instance[] = []
   #turn: Promise<unknown> = Promise.resolve()
   #cancel: () => void = () => undefined
   #stopped = false
 
-  private constructor(parts: KeyLifeParts, keys: LiveKeys) {
+  private constructor(parts: KeyLifeParts, keys: LiveKeys, copies: DestroyedCopies) {
     this.id = `broker_${Buffer.from(parts.random.bytes(6)).toString('hex')}`
     this.#parts = parts
     this.keys = keys
+    this.copies = copies
     this.keyring = keys.keyring
     this.meter = new WrapMeter({ add: (id, count) => parts.ledger.keks.reserve(id, count) })
   }
@@ -72,12 +78,14 @@ export class KeyLife {
     const { ledger, provider, clock, log } = parts
     let keyring: Keyring | null = null
     const inUse = () => keyring?.currentId ?? null
-    const keys = await LiveKeys.open(registered(provider, { keks: ledger.keks, log, inUse }), clock)
+    const copies = new DestroyedCopies(provider, log)
+    const destroyed = (ids: readonly string[]) => copies.given(ids)
+    const keys = await LiveKeys.open(registered(provider, { keks: ledger.keks, log, inUse, destroyed }), clock)
     keyring = keys.keyring
-    const life = new KeyLife(parts, keys)
+    const life = new KeyLife(parts, keys, copies)
     const active = activeOf(await ledger.keks.all())
     if (active !== undefined && keyring.has(active.id)) keyring.use(active.id)
-    await life.meter.ready(keyring.currentId, reserved)
+    await life.#reserve(keyring.currentId)
     return life
   }
 
@@ -103,6 +111,8 @@ export class KeyLife {
   start(events: LifeEvents): void {
     const { log } = this.#parts
     this.#events = events
+    if (this.#untold !== null) this.#tell(this.#untold).catch((error: unknown) => this.#missed(error))
+    this.#untold = null
     this.keys.start({
       changed: () => this.#changed(),
       trouble: ({ code, message: why, hint }) => log.error({ code, why, hint }, 'the keys were not taken over; those before stay'),
@@ -198,9 +208,9 @@ export class KeyLife {
     )
   }
 
-  /** What was destroyed anywhere is gone here too; whoever asks for it is told. */
+  /** What was destroyed anywhere is gone here too, from the provider as well where it can; whoever asks for it is told. */
   async #letGo(): Promise<void> {
-    const { log, provider } = this.#parts
+    const { log } = this.#parts
     for (const { id, why } of this.keys.health.missing) {
       const hint = why.hint ?? `bring KEK ${id} back where the keys come from`
       this.keyring.drop(id, new BrokerError('unavailable', `KEK ${id} is not loaded: ${why.message}`, { hint, detail: { kekId: id } }))
@@ -210,12 +220,11 @@ export class KeyLife {
       const held = this.keyring.has(id)
       const what = `KEK ${id} was destroyed on ${stateAt.toISOString()}: what it closed cannot be recovered`
       this.keyring.drop(id, new BrokerError('precondition_failed', what, { hint: 'write the value anew', detail: { kekId: id } }))
-      if (!held) continue
-      log.warn({ kek: id }, 'this KEK was destroyed and is let go of')
-      this.#events?.changed()
-      await provider.destroy?.(id, new AbortController().signal).catch((error: unknown) => {
-        log.error({ kek: id, code: named(error).code }, 'the provider could not destroy its copy of this KEK: take it away')
-      })
+      if (held) {
+        log.warn({ kek: id }, 'this KEK was destroyed and is let go of')
+        this.#events?.changed()
+      }
+      await this.copies.destroy(id, held)
     }
   }
 
@@ -227,7 +236,7 @@ export class KeyLife {
       this.#parts.log.error({ kek: active }, 'the current KEK is not loaded here: put it back')
       return
     }
-    await this.meter.ready(active, reserved)
+    await this.#reserve(active)
     this.keyring.use(active)
     this.#parts.log.info({ kek: active }, 'this KEK closes new values now')
   }
@@ -242,8 +251,24 @@ export class KeyLife {
     if (!(await ledger.keks.promote(to, { from, allows: live => this.#allows(record, live) }))) return false
     this.keyring.use(to)
     log.info({ kek: to, before: from }, 'this KEK closes new values now')
-    await this.#events?.promoted(to, from)
+    await this.#tell({ to, from })
     return true
+  }
+
+  async #tell(promoted: { readonly to: string; readonly from: string | null }): Promise<void> {
+    if (this.#events === null) this.#untold = promoted
+    else await this.#events.promoted(promoted.to, promoted.from)
+  }
+
+  /** A KEK at the limit of its use closes nothing; it opens, and the broker serves, and takes the next one over. */
+  async #reserve(id: string): Promise<void> {
+    try {
+      await this.meter.ready(id, reserved)
+    } catch (error) {
+      const { code, message, hint } = named(error)
+      if (code !== 'precondition_failed') throw error
+      this.#parts.log.error({ kek: id, hint }, message)
+    }
   }
 
   #allows(record: KekRecord, live: readonly Instance[]): boolean {

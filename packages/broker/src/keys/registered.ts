@@ -10,12 +10,14 @@ export interface RegisterParts {
   readonly log: Pick<Logger, 'warn'>
   /** The KEK that closes new values here; null before anything is loaded. */
   readonly inUse: () => string | null
+  /** Told at each load which KEKs were given that are destroyed: they are left out. */
+  readonly destroyed: (ids: readonly string[]) => void
 }
 
 /**
  * A provider whose keys are noted in the register of the deployment before anybody has them. `load` also refuses, with `precondition_failed`: an id
- * that is known for another key, a KEK that was destroyed (at the first load; later it is left out), a wanted one that may close nothing any more, an
- * answer without the KEK that is in use. A retired KEK is loaded: it may open an old backup.
+ * that is known for another key, a wanted one that may close nothing any more, an answer without the KEK that is in use, a destroyed one under a new
+ * id. A retired KEK is loaded: it may open an old backup. A destroyed one is left out: a copy that was forgotten must not keep a broker from starting.
  */
 export function registered(provider: KekProvider, parts: RegisterParts): KekProvider {
   const { watch, make, destroy } = provider
@@ -34,7 +36,9 @@ export function registered(provider: KekProvider, parts: RegisterParts): KekProv
       const inUse = parts.inUse()
       if (inUse !== null && !probe.has(inUse)) throw stillInUse(inUse)
       mustFit(before, given.current)
-      const kept = withoutDestroyed(given, before, probe, inUse === null)
+      const gone = before.filter(record => record.state === 'destroyed' && sameKey(record, probe)).map(({ id }) => id)
+      parts.destroyed(gone)
+      const kept = { ...given, keks: new Map([...given.keks].filter(([id]) => !gone.includes(id))) }
       await meet(parts.keks, provider.kind, kept, probe)
       const retired = before.filter(({ id, state }) => state === 'retired' && kept.keks.has(id)).map(({ id }) => id)
       if (retired.length > 0) parts.log.warn({ keks: retired }, 'retired KEKs are still given; nothing needs them: take them away')
@@ -50,19 +54,6 @@ function mustFit(records: readonly KekRecord[], current: string): void {
   const why = unfit(record)
   if (why === undefined) return
   throw new BrokerError('precondition_failed', why, { hint: 'name another KEK as the current one', detail: { kekId: current } })
-}
-
-function withoutDestroyed(given: ProvidedKeks, records: readonly KekRecord[], probe: Keyring, first: boolean): ProvidedKeks {
-  const destroyed = records.filter(record => record.state === 'destroyed' && sameKey(record, probe))
-  const [one] = destroyed
-  if (one === undefined) return given
-  if (first) {
-    throw new BrokerError('precondition_failed', `KEK ${one.id} was destroyed on ${one.stateAt.toISOString()} and is given again`, {
-      hint: `take KEK ${one.id} away from where the keys come from`,
-      detail: { kekId: one.id },
-    })
-  }
-  return { ...given, keks: new Map([...given.keks].filter(([id]) => !destroyed.some(record => record.id === id))) }
 }
 
 async function meet(keks: RegisterParts['keks'], kind: string, given: ProvidedKeks, probe: Keyring): Promise<void> {

@@ -8,10 +8,11 @@ import { kekStatus } from '../keys/kek-status.ts'
 export function getKekStatus(broker: Broker, context: HttpContext): Promise<Response> {
   return exchange(broker, context, 'admin', async asked => {
     grantBroker(broker, asked.session.principal, 'admin')
-    const { keyring, keys } = broker.life
+    const { keyring, keys, copies } = broker.life
     const { kekThresholdMs: thresholdMs } = broker.config.rotation
     const facts = await kekFacts(broker)
     const refusal = keys.health.error?.message ?? null
-    return json(kekStatus(facts, { wanted: keyring.wanted, using: keyring.currentId, loaded: keyring.ids, thresholdMs, refusal }), asked)
+    const { wanted, currentId: using, ids: loaded } = keyring
+    return json(kekStatus(facts, { wanted, using, loaded, thresholdMs, refusal, left: copies.left }), asked)
   })
 }

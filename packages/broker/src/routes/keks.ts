@@ -40,7 +40,8 @@ export function destroyKek(broker: Broker, context: HttpContext): Promise<Respon
   return act(broker, context, { action: 'kek.destroy', schema: kekDestroy, optional: true }, async (asked, wish) => {
     const { confirm, confirmation, loses } = wish
     const principal = asked.session.principal.id
-    return { status: 200, body: shown(await destroy(broker, kekOf(asked), { principal, confirm, confirmation, loses })) }
+    const destroyed = await destroy(broker, kekOf(asked), { principal, confirm, confirmation, loses })
+    return { status: 200, body: { ...shown(destroyed), next: destroyed.next } }
   })
 }
 

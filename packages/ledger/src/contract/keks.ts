@@ -196,8 +196,7 @@ export const kekChecks: readonly LedgerCheck[] = [
       await twoKeks(ledger)
       await ledger.keks.meet([kek('k3')])
       for (const to of ['compromised', 'retired', 'destroyed'] as const) await refused('conflict', ledger.keks.move('k2', to))
-      for (const to of ['compromised', 'destroyed'] as const) await refused('conflict', ledger.keks.move('k3', to))
-      await refused('conflict', ledger.keks.move('k1', 'destroyed'))
+      await refused('conflict', ledger.keks.move('k3', 'compromised'))
       await ledger.keks.move('k3', 'retired')
       await refused('conflict', ledger.keks.move('k3', 'compromised'))
       await ledger.keks.move('k1', 'compromised')
@@ -205,6 +204,19 @@ export const kekChecks: readonly LedgerCheck[] = [
       await ledger.keks.move('k1', 'destroyed')
       for (const to of ['compromised', 'retired'] as const) await refused('conflict', ledger.keks.move('k1', to))
       assert.deepEqual(await states(ledger), { k1: 'destroyed', k2: 'active', k3: 'retired' })
+    },
+  },
+  {
+    title: 'whatever closes nothing may be destroyed at once, and closes nothing from then on',
+    run: async ({ ledger }) => {
+      await twoKeks(ledger)
+      await ledger.keks.meet([kek('k3')])
+      for (const id of ['k1', 'k3']) {
+        await ledger.keks.move(id, 'destroyed')
+        await refused('conflict', ledger.keks.reserve(id, 1))
+        await refused('conflict', ledger.keks.promote(id, { from: 'k2', allows: always }))
+      }
+      assert.deepEqual(await states(ledger), { k1: 'destroyed', k2: 'active', k3: 'destroyed' })
     },
   },
   {

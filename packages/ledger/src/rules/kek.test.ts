@@ -52,10 +52,12 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
 const transitions: ReadonlySet<`${KekState} ${KekState}`> = new Set([
   'pre-active active',
   'pre-active retired',
+  'pre-active destroyed',
   'active deactivated',
   'deactivated active',
   'deactivated compromised',
   'deactivated retired',
+  'deactivated destroyed',
   'compromised destroyed',
   'retired destroyed',
 ] as const)

@@ -3,12 +3,13 @@ import type { Instance, KekRecord, KekState, MetKek } from '../ledger.ts'
 
 /**
  * Where a KEK may go (NIST SP 800-57 part 1 rev. 5, 8.3). A key that closes values gives that up only to another one, so `active` leads to
- * `deactivated` alone; the way back is for a key that nobody has reason to distrust.
+ * `deactivated` alone; the way back is for a key that nobody has reason to distrust. To `destroyed` there is a way from wherever nothing is closed: what
+ * is still under the key is then lost on purpose.
  */
 export const kekMoves: Readonly<Record<KekState, readonly KekState[]>> = {
-  'pre-active': ['active', 'retired'],
+  'pre-active': ['active', 'retired', 'destroyed'],
   active: ['deactivated'],
-  deactivated: ['active', 'compromised', 'retired'],
+  deactivated: ['active', 'compromised', 'retired', 'destroyed'],
   compromised: ['destroyed'],
   retired: ['destroyed'],
   destroyed: [],

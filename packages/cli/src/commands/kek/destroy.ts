@@ -82,5 +82,5 @@ function textOf({ loses, needs }: Loss): string {
 
 function told(terminal: Terminal, moved: KekMoved, options: Options): void {
   if (options.json === true) printJson(terminal, moved)
-  else terminal.err(`KEK ${moved.id} is ${moved.state}; destroy every copy of the key too\n`)
+  else terminal.err(`KEK ${moved.id} is ${moved.state}; ${moved.next ?? 'destroy every copy of the key too'}\n`)
 }
