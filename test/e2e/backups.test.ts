@@ -8,6 +8,7 @@ import { Place, until } from './harness.ts'
 import { Served } from './served.ts'
 
 const binary = join(import.meta.dirname, '../../packages/cli/bin/keyturn.mjs')
+const config = 'broker: { keys: { provider: env } }\ndatabase: {}\n'
 const key = () => randomBytes(32).toString('base64url')
 let place: Place
 let served: Served | null
@@ -17,7 +18,7 @@ beforeEach(() => {
   place = new Place()
   served = null
   keks = { KEYTURN_KEK_v1: key(), KEYTURN_CURRENT_KEK_ID: 'v1' }
-  place.write('keyturn.yaml', 'broker: { keys: { provider: env } }\ndatabase: {}\n')
+  place.write('keyturn.yaml', config)
 })
 afterEach(async () => {
   await served?.stop()
@@ -163,11 +164,13 @@ test('across two KEKs: the drill names the one that is missing, and once renewed
   expect([whole.code, linesOf(whole.out).at(-1).opened], whole.err).toEqual([0, 3])
 
   const op = (await ask(second, 'POST', '/admin/v1/secrets/rotate-all', { reason: 'v1 is old' })).body.op_id
-  await until('the campaign', async () => {
+  const end = await until('the campaign', async () => {
     const { body } = await ask(second, 'GET', `/admin/v1/secrets/rotation-status/${op}`)
-    return body.state === 'done' || body.status === 'done' || body.status === 'completed' ? true : undefined
+    return body.finished === null ? undefined : body
   })
+  expect(end).toMatchObject({ state: 'done', failed: 0, note: null })
   const backups = (await ask(second, 'GET', '/admin/v1/backups')).body.backups
+  expect(backups.at(-1).id).toBe(op.replace('op_', 'bak_'))
   expect(backups.map((each: { reason: string }) => each.reason)).toEqual(['test', 'test', 'before a re-wrap of everything: v1 is old'])
   for (const { keks: needed } of backups) expect(Object.keys(needed)).toEqual(['v2'])
   await stop()
@@ -179,13 +182,23 @@ test('across two KEKs: the drill names the one that is missing, and once renewed
   }
 })
 
-test('a backup that cannot be made refuses what may only begin after one, with the reason', { timeout: 60_000 }, async () => {
+test('a backup that cannot be made keeps what may only begin after one from its beginning, with the reason', {
+  timeout: 60_000,
+}, async () => {
+  place.write('keyturn.yaml', `${config}secrets: { demo/one: { type: service-token, every: 7d } }\n`)
   const broker = await start()
-  await write(broker, 'app/one', 'one-1')
+  await write(broker, 'demo/one', 'one-1')
   writeFileSync(join(place.folder, 'data/backups'), '')
-  const refused = await ask(broker, 'POST', '/admin/v1/secrets/rotate-all', { reason: '' })
-  expect([refused.status, refused.body.code]).toEqual([503, 'unavailable'])
-  expect(refused.text).toContain('no backup could be made')
+  const accepted = await ask(broker, 'POST', '/admin/v1/secrets/rotate-all', { reason: '' })
+  expect(accepted.status, accepted.text).toBe(202)
+  const end = await until('the end', async () => {
+    const { body } = await ask(broker, 'GET', accepted.body.status_url)
+    return body.finished === null ? undefined : body
+  })
+  expect(end).toMatchObject({ state: 'aborted', total: 0, note: expect.stringContaining('no backup could be made') })
+  expect(place.read('data/audit.jsonl')).toMatch(/"rewrap\.aborted".*"unavailable"/)
+  const refused = await ask(broker, 'POST', '/admin/v1/secrets/rotate', { all: true, reason: '' })
+  expect([refused.status, refused.body.code], refused.text).toEqual([503, 'unavailable'])
   expect((await ask(broker, 'GET', '/admin/v1/backups')).body.backups).toEqual([])
   rmSync(join(place.folder, 'data/backups'))
   mkdirSync(join(place.folder, 'data/backups'), { mode: 0o755 })

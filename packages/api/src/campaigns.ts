@@ -11,8 +11,10 @@ export const campaign = component(
     op_id: operationId,
     /** `rewrap` renews wraps, `reencrypt` keys and ciphertext of the values as well, `scrub` only opens. */
     kind: z.enum(['rewrap', 'reencrypt', 'scrub']),
-    /** `waiting`: for a KEK to become current. `failed`: it went through everything, and some rows could not be opened. */
+    /** `waiting`: see `waiting_for`. `failed`: it went through everything, and some rows could not be opened. */
     state: z.enum(['waiting', 'running', 'done', 'failed', 'aborted']),
+    /** `kek`: for one to become current, or for all brokers to use it; `backup`: for the one that is being made first; null: it does not wait. */
+    waiting_for: z.enum(['kek', 'backup']).nullable(),
     /** The KEK that it leads to; null for a scrub. */
     target: kekId.nullable(),
     /** What keeps it from going on, or ended it, in words. */

@@ -127,6 +127,7 @@ describe('the answers of the wire', () => {
         op_id: 'op_2',
         kind: 'rewrap',
         state: 'failed',
+        waiting_for: null,
         target: 'v2',
         note: null,
         total: 3,

@@ -10,7 +10,7 @@ const lineEveryMs = 5000
 
 /**
  * Follows a campaign until it no longer runs: a bar on stderr where that is a terminal, lines elsewhere, one JSON line on stdout for each change with
- * `json`. `waiting` for a KEK to become current ends it too.
+ * `json`. To wait for a KEK to become current ends it too.
  */
 export async function followCampaign(
   terminal: Terminal,
@@ -68,7 +68,8 @@ export function codeOfCampaign({ state }: Campaign): number {
 const doneIn = ({ done, skipped, failed }: Campaign) => done + skipped + failed
 
 function wordsOf(campaign: Campaign): string {
-  const { state, total, skipped, failed } = campaign
+  const { state, waiting_for: waitsFor, total, skipped, failed } = campaign
   const odd = [...(skipped > 0 ? [`${skipped} skipped`] : []), ...(failed > 0 ? [`${failed} failed`] : [])]
-  return [`${doneIn(campaign)}/${total} ${state}`, ...odd].join(', ')
+  const now = waitsFor === null ? state : `waiting for ${waitsFor === 'kek' ? 'its KEK' : 'its backup'}`
+  return [`${doneIn(campaign)}/${total} ${now}`, ...odd].join(', ')
 }

@@ -53,13 +53,13 @@ export class BrokerAdmin {
     return data
   }
 
-  /** Looks at a campaign until it no longer runs; `waiting` ends it too. */
+  /** Looks at a campaign until it no longer runs. To wait for a KEK ends it too; to wait for its backup does not. */
   async follow(operationId: string, { pollMs: longestMs = 500, onProgress, signal }: FollowOptions = {}): Promise<api.Campaign> {
     const ends = [signal, this.#options.signal].filter(end => end !== undefined)
     for (let pauseMs = Math.min(50, longestMs); ; pauseMs = Math.min(pauseMs * 2, longestMs)) {
       const campaign = await this.campaign(operationId, signal && { signal })
       onProgress?.(campaign)
-      if (campaign.state !== 'running') return campaign
+      if (campaign.state !== 'running' && campaign.waiting_for !== 'backup') return campaign
       // the next look tells that it was cancelled
       await pause(pauseMs, undefined, { signal: AbortSignal.any(ends) }).catch(() => undefined)
     }

@@ -153,9 +153,11 @@ export class KeyturnClient {
     for (let pauseMs = Math.min(50, longestMs); ; pauseMs = Math.min(pauseMs * 2, longestMs)) {
       const operation = await this.operation(operationId, options)
       options.onProgress?.(operation)
-      // a campaign that waits is for a person to see to
+      // a campaign that waits for a KEK is for a person to see to
       const goesOn =
-        !('databases' in operation) && operation.state === 'waiting' && operation.items.every(item => item.waiting_for === null)
+        'databases' in operation
+          ? operation.waiting_for === 'backup'
+          : operation.state === 'waiting' && operation.items.every(item => item.waiting_for === null)
       if (operation.state !== 'running' && !goesOn) return operation
       const ends = [options.signal, this.#signal].filter(end => end !== undefined)
       // the next look tells that it was cancelled

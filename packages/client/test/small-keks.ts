@@ -20,7 +20,7 @@ interface End {
 
 /** The KEKs of a small broker: `v2` is current, `v1` was before and may be needed. */
 export class SmallKeks {
-  /** How the next campaigns end, in order; each is running at the first look. */
+  /** How the next campaigns end, in order; each waits for its backup at the first look, and is running at the second. */
   readonly ends: End[] = []
   /** Values that need `v1`. */
   stale = 0
@@ -37,12 +37,14 @@ export class SmallKeks {
     if (begun === undefined) return undefined
     begun.looks += 1
     const { state, done = 0, skipped = 0, failed = 0, note = null } = begun.end
-    const counts = begun.looks === 1 ? { done: 0, skipped: 0, failed: 0 } : { done, skipped, failed }
-    const now = begun.looks === 1 && state !== 'waiting' ? 'running' : state
+    const isOver = begun.looks > 2 || state === 'waiting'
+    const counts = isOver ? { done, skipped, failed } : { done: 0, skipped: 0, failed: 0 }
+    const now = isOver ? state : begun.looks === 1 ? 'waiting' : 'running'
+    const waits = { waiting_for: now !== 'waiting' ? null : isOver ? 'kek' : 'backup' }
     const whole = { total: done + skipped + failed, ...counts }
     const failures = counts.failed > 0 ? [{ database: 'store', secret: 'a/b', version: '3', kek: 'v1', code: 'corrupt' }] : []
     const databases = [{ name: 'store', ...whole, state: now }]
-    const about = { op_id: id, kind: 'rewrap', state: now, target: 'v2', note, started: instant, finished: null, items: [] }
+    const about = { op_id: id, kind: 'rewrap', state: now, ...waits, target: 'v2', note, started: instant, finished: null, items: [] }
     return { status: 200, json: { ...about, ...whole, databases, failures } }
   }
 

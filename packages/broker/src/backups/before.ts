@@ -1,8 +1,10 @@
 import type { AuditEvent } from '@keyturn/audit'
 import type { BackedUpAct, Config } from '@keyturn/config'
-import { BrokerError, type Clock } from '@keyturn/core'
+import { BrokerError, type OperationId } from '@keyturn/core'
+import type { Ledger } from '@keyturn/ledger'
 import type { Logger } from 'pino'
 import { sealingKinds } from '../compose.ts'
+import { bundleIdOf } from './bundle-writer.ts'
 import type { Bundles } from './bundles.ts'
 
 /** What a backup before an act needs. */
@@ -10,7 +12,6 @@ export interface BeforeParts {
   readonly bundles: Pick<Bundles, 'create'>
   readonly config: Pick<Config, 'broker' | 'stores'>
   readonly audit: { append(event: AuditEvent): Promise<void> }
-  readonly clock: Clock
   readonly log: Pick<Logger, 'info'>
   readonly requestId: () => string
 }
@@ -21,25 +22,44 @@ const words: Readonly<Record<BackedUpAct, string>> = {
   rotate: 'rotation of several secrets',
 }
 
+/** Whether an act begins after a backup: the config says so, and there is a sealed store. */
+export function needsBackup({ broker, stores }: BeforeParts['config'], act: BackedUpAct): boolean {
+  return broker.backups.before.includes(act) && [...stores.values()].some(({ kind }) => sealingKinds.has(kind))
+}
+
+/** Whether the backup that an operation begins after is registered. */
+export async function isBackedUp({ backups }: Pick<Ledger, 'backups'>, op: OperationId): Promise<boolean> {
+  const id = bundleIdOf(op)
+  return (await backups.all()).some(backup => backup.id === id)
+}
+
+/** Who wants the act, and why. */
+interface ActWish {
+  readonly principal: string
+  readonly reason: string
+  /** The operation that is to begin: its backup is made once. Left out: it is not known yet. */
+  readonly op?: OperationId
+  readonly signal?: AbortSignal
+}
+
 /**
- * Makes the backup that an act may only begin after, if the config says so and there is a sealed store. When it cannot be made the act is refused with
- * the code of what failed. The bundle is on the disk, registered and in the audit when it resolves.
+ * Makes the backup that an act begins after. The bundle is on the disk, registered and in the audit when it resolves. When it cannot be made, that is
+ * recorded, and the act may not begin: thrown with the code of what failed. What `signal` ends is thrown as it is.
  */
-export async function backUpBefore(
-  parts: BeforeParts,
-  act: BackedUpAct,
-  wish: { readonly principal: string; readonly reason: string },
-): Promise<void> {
-  const { bundles, config, audit, requestId } = parts
-  if (!config.broker.backups.before.includes(act)) return
-  if (![...config.stores.values()].some(({ kind }) => sealingKinds.has(kind))) return
-  const event = { principal: wish.principal, action: 'admin', secret: null, version: null, requestId: requestId(), source: null }
+export async function makeBackup(parts: BeforeParts, act: BackedUpAct, { principal, reason, op, signal }: ActWish): Promise<void> {
+  const { bundles, audit, requestId } = parts
+  const event = { principal, action: 'admin', secret: null, version: null, requestId: op ?? requestId(), source: null }
+  const wish = { reason: `before a ${words[act]}${reason === '' ? '' : `: ${reason}`}` }
   try {
-    const { id, versions } = await bundles.create({ reason: `before a ${words[act]}${wish.reason === '' ? '' : `: ${wish.reason}`}` })
+    const { id, versions } = await bundles.create({
+      ...wish,
+      ...(op === undefined ? {} : { id: bundleIdOf(op) }),
+      ...(signal === undefined ? {} : { signal }),
+    })
     await audit.append({ ...event, field: id, outcome: 'allowed', code: null })
     parts.log.info({ backup: id, versions, act }, 'backed up')
   } catch (cause) {
-    if (!(cause instanceof BrokerError)) throw cause
+    if (!(cause instanceof BrokerError) || cause.code === 'cancelled') throw cause
     await audit.append({ ...event, field: 'backup', outcome: 'failed', code: cause.code })
     const { code, message, hint, detail } = cause
     throw new BrokerError(code, `the ${words[act]} was not begun, because no backup could be made before it: ${message}`, {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { DumpedSecret, DumpedVersion, Random } from '@keyturn/core'
+import type { DumpedSecret, DumpedVersion, OperationId, Random } from '@keyturn/core'
 import type { BackupRecord } from '@keyturn/ledger'
 import { BundleFile } from './bundle-file.ts'
 import { bundleFormat, bundleKeys, type HeaderLine, type TrailerLine, toWire, type VersionLine } from './bundle-line.ts'
@@ -15,12 +15,27 @@ export function bundleIdFrom(random: Random): string {
   return `bak_${Array.from(random.bytes(26), byte => alphabet.charAt(byte % alphabet.length)).join('')}`
 }
 
+/** The id of the bundle that an operation begins after: there is one for each, whoever makes it, and however often. */
+export function bundleIdOf(op: OperationId): string {
+  return op.replace(/^op_/, 'bak_')
+}
+
+/** What a bundle that is to be made is called, why it is made, and what ends the making before its time. */
+export interface WritingWish {
+  readonly id: string
+  readonly reason: string
+  readonly signal: AbortSignal
+}
+
 /** What a bundle is known by once it is on the disk. */
 export type WrittenBundle = Pick<BackupRecord, 'id' | 'file' | 'bytes' | 'sha256' | 'versions' | 'keks'>
 
 /** Writes everything that the sources have into a new bundle. Nothing is left when it throws. */
-export async function writeBundle(parts: BundlesParts, sources: readonly BackupSource[], reason: string): Promise<WrittenBundle> {
-  const id = bundleIdFrom(parts.random)
+export async function writeBundle(
+  parts: BundlesParts,
+  sources: readonly BackupSource[],
+  { id, reason, signal }: WritingWish,
+): Promise<WrittenBundle> {
   const file = join(parts.folder, `${id}.jsonl`)
   const stores = sources.map(({ store, section }) => ({ id: store, section }))
   const about = { id, created: parts.clock.now().toISOString(), reason, ledger: parts.ledger.id, stores, generation: 1, pass: null }
@@ -28,9 +43,10 @@ export async function writeBundle(parts: BundlesParts, sources: readonly BackupS
   try {
     for (const source of sources) {
       for (const { id: kekId, fingerprint } of await source.keks()) bundle.knows(kekId, fingerprint)
-      for await (const secret of source.dump({ signal: new AbortController().signal })) await bundle.secret(source.store, secret)
+      for await (const secret of source.dump({ signal })) await bundle.secret(source.store, secret)
     }
     for await (const row of namesOf(parts)) await bundle.name(row)
+    signal.throwIfAborted()
     return { id, file, ...(await bundle.finish()) }
   } catch (error) {
     await bundle.abandon()

@@ -2,10 +2,11 @@ import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileS
 import { join } from 'node:path'
 import type { BackupRecord } from '@keyturn/ledger'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { unfinishedName } from './bundle-file.ts'
 import { readLine } from './bundle-line.ts'
 import { type BundleItem, keysOf, readBundle, readHeader } from './bundle-reader.ts'
+import { Bundles } from './bundles.ts'
 import { Shelf } from './shelf.fixture.ts'
 
 let shelf: Shelf
@@ -143,6 +144,71 @@ describe('a bundle', () => {
     const fingerprint = shelf.keyring.fingerprint('v1')
     shelf.hold('v2')
     await expect(read(file)).rejects.toMatchObject({ code: 'unavailable', detail: { kekId: 'v1', fingerprint } })
+  })
+})
+
+describe('the bundle that an operation begins after', () => {
+  const id = 'bak_0123456789ABCDEFGHJKMNPQRS'
+  const make = (of = shelf) => of.bundles.create({ reason: 'before', id })
+
+  test('is made once, however often it is asked for', async () => {
+    await shelf.put('app/one', ['1'])
+    const first = await make()
+    await shelf.put('app/two', ['2'])
+    expect(await make()).toEqual(first)
+    expect([first.id, (await shelf.bundles.list()).length]).toEqual([id, 1])
+  })
+
+  test('that a death left whole and not registered is registered; a half one is made again', async () => {
+    await shelf.put('app/one', ['1'])
+    const first = await make()
+    await shelf.ledger.backups.remove(id)
+    expect(await make()).toMatchObject({ id, sha256: first.sha256 })
+    await shelf.ledger.backups.remove(id)
+    writeFileSync(first.file, readFileSync(first.file).subarray(0, 700))
+    const again = await make()
+    expect((await read(again.file)).end.sha256).toBe(again.sha256)
+  })
+
+  test.each(['a folder of its own', 'the same folder'])(
+    'made by two brokers at once, each in %s, is there once, and its row is right',
+    async where => {
+      await shelf.put('app/one', ['1'])
+      const folder = where === 'the same folder' ? shelf.parts.folder : join(shelf.folder, 'other')
+      const other = new Bundles({ ...shelf.parts, folder })
+      let release: () => void = () => undefined
+      const both = new Promise<void>(resolve => {
+        release = resolve
+      })
+      let waiting = 0
+      const add = shelf.ledger.backups.add.bind(shelf.ledger.backups)
+      Object.assign(shelf.ledger.backups, {
+        add: async (row: Parameters<typeof add>[0]) => {
+          waiting += 1
+          if (waiting === 2) release()
+          await both
+          return add(row)
+        },
+      })
+      const first = make()
+      // in one folder the other one finds it written, and not yet registered
+      if (where === 'the same folder') await vi.waitUntil(() => waiting === 1)
+      const [one, two] = await Promise.all([first, other.create({ reason: 'before', id })])
+      expect([one.id, two.id]).toEqual([id, id])
+      const [row, ...more] = await shelf.bundles.list()
+      expect([more, row?.isThere]).toEqual([[], true])
+      expect((await read(row?.file ?? '')).end.sha256).toBe(row?.sha256)
+      const files = [shelf.parts.folder, folder].flatMap(each => readdirSync(each).map(name => join(each, name)))
+      expect([...new Set(files)]).toEqual([row?.file])
+    },
+  )
+
+  test('that is called off leaves nothing', async () => {
+    const end = new AbortController()
+    await shelf.put('app/one', ['1'])
+    shelf.onDump = () => end.abort()
+    await expect(shelf.bundles.create({ reason: '', id, signal: end.signal })).rejects.toThrow(/abort/)
+    expect([readdirSync(shelf.bundles.folder), await shelf.bundles.list()]).toEqual([[], []])
   })
 })
 

@@ -7,9 +7,9 @@ import type { BackupRecord, Ledger } from '@keyturn/ledger'
 import { makePrivateFolder, mustBePrivate } from '../private-file.ts'
 import { syncFolder } from './bundle-file.ts'
 import type { SealParts } from './bundle-seal.ts'
-import { writeBundle } from './bundle-writer.ts'
-import { adopted } from './leftovers.ts'
-import { type Renewed, type RenewWish, renewBundle } from './renewal.ts'
+import { bundleIdFrom, writeBundle } from './bundle-writer.ts'
+import { adopt } from './leftovers.ts'
+import { type Renewed, type RenewWish, registerAgain, renewBundle } from './renewal.ts'
 import type { BackupSource } from './source.ts'
 
 /** What keeps the bundles of a broker. */
@@ -20,6 +20,17 @@ export interface BundlesParts extends SealParts {
   readonly keepMs: number
   /** Opens every database whose versions go into a bundle. */
   readonly sources: () => Promise<readonly BackupSource[]>
+}
+
+/** What bundle is to be made. */
+export interface BundleWish {
+  readonly reason: string
+  /** Null: until somebody removes it; left out: as the config says. */
+  readonly keepMs?: number | null
+  /** Left out: a new one. */
+  readonly id?: string
+  /** Ends the making before its time. */
+  readonly signal?: AbortSignal
 }
 
 /** A bundle as it is listed. */
@@ -49,11 +60,16 @@ export class Bundles {
   }
 
   /**
-   * Writes a bundle of every version in every sealed store, and registers it: it is durable when this resolves. `keepMs` null: until somebody removes
-   * it. One at a time. Errors: `unavailable` (a store, the disk, a KEK), `precondition_failed` (the folder is open to others); then nothing is left.
+   * Writes a bundle of every version in every sealed store, and registers it: it is durable when this resolves. One whose id is registered is not made
+   * again. One at a time. Errors: `unavailable` (a store, the disk, a KEK), `precondition_failed` (the folder is open to others), the reason of `signal`;
+   * then nothing is left.
    */
-  create(wish: { readonly reason: string; readonly keepMs?: number | null }): Promise<BackupRecord> {
-    return this.#inTurn(() => this.#create(wish))
+  create(wish: BundleWish): Promise<BackupRecord> {
+    return this.#inTurn(async () => {
+      mustBeUsable(this.#parts.folder)
+      const made = wish.id === undefined ? undefined : await this.#found(wish.id)
+      return made ?? this.#create(wish)
+    })
   }
 
   /** Every bundle that is registered, oldest first. */
@@ -90,7 +106,7 @@ export class Bundles {
     return this.#inTurn(async () => {
       if (!existsSync(this.#parts.folder)) return
       const known = new Set((await this.#parts.ledger.backups.all()).map(({ file }) => file))
-      for (const name of await readdir(this.#parts.folder)) await adopted(this.#parts, name, known)
+      for (const name of await readdir(this.#parts.folder)) await adopt(this.#parts, name, known)
     })
   }
 
@@ -113,19 +129,41 @@ export class Bundles {
     })
   }
 
-  async #create({
-    reason,
-    keepMs = this.#parts.keepMs,
-  }: {
-    readonly reason: string
-    readonly keepMs?: number | null
-  }): Promise<BackupRecord> {
+  /** A bundle that somebody made by this id. A death may have left it whole here, and not registered. */
+  async #found(id: string): Promise<BackupRecord | undefined> {
     const { ledger, folder } = this.#parts
-    mustBeUsable(folder)
+    const { backups } = ledger
+    const registered = (await backups.all()).find(each => each.id === id)
+    const name = `${id}.jsonl`
+    if (registered !== undefined || !existsSync(join(folder, name))) return registered
+    await adopt(this.#parts, name, new Set())
+    return (await backups.all()).find(each => each.id === id)
+  }
+
+  async #create(wish: BundleWish): Promise<BackupRecord> {
+    const { ledger, random } = this.#parts
+    const { reason, keepMs = this.#parts.keepMs, id = bundleIdFrom(random), signal = new AbortController().signal } = wish
+    signal.throwIfAborted()
     const sources = await this.#parts.sources()
-    const written = await writeBundle(this.#parts, sources, reason)
+    const written = await writeBundle(this.#parts, sources, { id, reason, signal })
     const keepUntil = keepMs === null ? null : new Date((await ledger.now()).getTime() + keepMs)
-    return ledger.backups.add({ ...written, host: hostname(), reason, keepUntil })
+    try {
+      return await ledger.backups.add({ ...written, host: hostname(), reason, keepUntil })
+    } catch (error) {
+      if (!(error instanceof BrokerError) || error.code !== 'conflict') throw error
+      return this.#madeTwice(id, written.file, error)
+    }
+  }
+
+  /** Another broker made it at the same time, and was first: its bundle counts. */
+  async #madeTwice(id: string, file: string, cause: BrokerError): Promise<BackupRecord> {
+    const { backups } = this.#parts.ledger
+    const first = (await backups.all()).find(each => each.id === id)
+    if (first === undefined) throw cause
+    // in a folder that both have, ours is in the place of theirs
+    if (first.file === file) await registerAgain(this.#parts, id)
+    else await rm(file)
+    return (await backups.all()).find(each => each.id === id) ?? first
   }
 
   async #renewOne(backup: BackupRecord, wish: RenewWish): Promise<Renewed & { readonly note: string | null }> {

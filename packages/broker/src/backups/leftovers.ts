@@ -11,8 +11,11 @@ import { mustBeWhole } from './renewal.ts'
 /** How long a half bundle of another machine is left alone. */
 const strangersKeptMs = 24 * 3_600_000
 
+/** Damaged, of a KEK that is not loaded, of another format, or a copy of one that is registered: it stays where it is, and is nobody's. */
+const staying: ReadonlySet<string> = new Set(['corrupt', 'unavailable', 'unsupported', 'conflict'])
+
 /** Looks at one file of the folder: a half bundle that nobody is writing is removed, a whole one of this deployment that nobody registered is registered. */
-export async function adopted(parts: BundlesParts, name: string, known: ReadonlySet<string>): Promise<void> {
+export async function adopt(parts: BundlesParts, name: string, known: ReadonlySet<string>): Promise<void> {
   const file = join(parts.folder, name)
   if (isUnfinished(name)) {
     if (await isLeft(parts, name, file)) await rm(file, { force: true })
@@ -22,9 +25,7 @@ export async function adopted(parts: BundlesParts, name: string, known: Readonly
   try {
     await register(parts, file)
   } catch (error) {
-    // damaged, or of a KEK that is not loaded: it stays where it is, and is nobody's until it can be read
-    if (!(error instanceof BrokerError) || !(error.code === 'corrupt' || error.code === 'unavailable' || error.code === 'unsupported'))
-      throw error
+    if (!(error instanceof BrokerError) || !staying.has(error.code)) throw error
   }
 }
 

@@ -76,7 +76,7 @@ async function rewrite(parts: BundlesParts, backup: BackupRecord, header: Header
 const attemptsMax = 5
 
 /** Makes the row say what the file is. Several brokers may renew one file: the last look wins, because each looks after it wrote. */
-async function registerAgain(parts: BundlesParts, id: string): Promise<void> {
+export async function registerAgain(parts: BundlesParts, id: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const backup = (await parts.ledger.backups.all()).find(each => each.id === id)
     if (backup === undefined) return

@@ -1,5 +1,4 @@
-import type { AuditEvent } from '@keyturn/audit'
-import { BrokerError, type Clock, type Envelopes, type OperationId, type Random } from '@keyturn/core'
+import { BrokerError, type Clock, type Envelopes, type OperationId, type PassKind, type Random } from '@keyturn/core'
 import type { Keyring } from '@keyturn/envelope'
 import type { Campaign, Ledger } from '@keyturn/ledger'
 import type { Logger } from 'pino'
@@ -9,6 +8,7 @@ import { CampaignRun } from './campaign-run.ts'
 import { Damage } from './damage.ts'
 import { type CampaignFigures, Counters } from './figures.ts'
 import type { Sealing } from './outcomes.ts'
+import { Preparation, type PreparationParts } from './preparation.ts'
 import { scrubEveryMs, scrubPace } from './scrub-pace.ts'
 import { currentOf, hindrance, type Situation, targetOf } from './target.ts'
 import { campaignView, progressOf, sumOf } from './view.ts'
@@ -27,20 +27,19 @@ export interface BundlesWish {
   readonly signal: AbortSignal
 }
 
+type CampaignWish = Pick<Campaign, 'kind' | 'principal' | 'reason'>
+
 /** What campaigns are run with. */
-export interface CampaignParts {
+export interface CampaignParts extends PreparationParts {
   readonly ledger: Pick<Ledger, 'campaigns' | 'keks' | 'instances' | 'secrets' | 'now'>
   readonly keyring: Pick<Keyring, 'currentId' | 'wanted' | 'has'>
   /** Every database with sealed rows. */
   readonly parts: readonly SealedPart[]
   /** What opens and closes the rows of a database, by its id. */
   readonly sealing: (store: string) => Sealing
-  readonly audit: { append(event: AuditEvent): Promise<void> }
   readonly clock: Clock
   readonly random: Random
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
-  /** Makes the backup that a campaign may only begin after; what it throws refuses the campaign. Left out: none is made. */
-  readonly backUp?: (wish: { readonly kind: 'rewrap' | 'reencrypt'; readonly principal: string; readonly reason: string }) => Promise<void>
   /** Renews what is closed in the backups on this machine; left out: there are none. Twice is once. */
   readonly renewBundles?: (wish: BundlesWish) => Promise<{ readonly notes: readonly string[] }>
 }
@@ -56,6 +55,7 @@ export class Campaigns {
   readonly #asides = new Map<string, { readonly untilMs: number; readonly aside: Promise<boolean> }>()
   readonly #counters = new Counters()
   readonly #damage: Damage
+  readonly #preparation: Preparation
   #loop: Promise<void> | null = null
   readonly #stop = new AbortController()
   #woken = false
@@ -64,6 +64,7 @@ export class Campaigns {
   constructor(parts: CampaignParts) {
     this.#parts = parts
     this.#damage = new Damage(parts)
+    this.#preparation = new Preparation(parts, () => this.wake())
   }
 
   start(): void {
@@ -81,21 +82,29 @@ export class Campaigns {
     this.#stop.abort()
     this.wake()
     await this.#loop
+    await this.#preparation.stop()
     for (const id of [...this.#runs.keys()]) this.#leave(id)
     await Promise.all(this.#stopping)
   }
 
-  /** Begins a campaign to the current KEK, or to the one that is about to be, or joins the one that is open. */
-  async begin(wish: { readonly kind: 'rewrap' | 'reencrypt'; readonly principal: string; readonly reason: string }): Promise<Campaign> {
+  /**
+   * Begins a campaign to the current KEK, or to the one that is about to be, or joins the one that is open. One that a backup is to be made before waits
+   * for that, and this process makes it.
+   */
+  async begin(wish: CampaignWish & { readonly kind: Exclude<PassKind, 'scrub'> }): Promise<Campaign> {
     const situation = await this.#situation()
-    const kekId = targetOf(situation)
-    const state = hindrance({ kekId }, situation) === null ? 'running' : 'waiting'
-    const open = await this.#parts.ledger.campaigns.unfinished()
-    // whoever joins one finds the backup made
-    if (!open.some(each => each.kind === wish.kind && each.kekId === kekId)) await this.#parts.backUp?.(wish)
-    const campaign = await this.#parts.ledger.campaigns.open({ ...wish, kekId, state })
+    const { campaign, why } = await this.#open(wish, situation)
+    // whoever joins one finds its backup begun
+    if (campaign.state === 'waiting' && campaign.note === null && why === null) await this.#preparation.begin(campaign)
     this.wake()
     return campaign
+  }
+
+  async #open(wish: CampaignWish, situation: Situation): Promise<{ readonly campaign: Campaign; readonly why: string | null }> {
+    const kekId = targetOf(situation)
+    const why = hindrance({ kekId }, situation)
+    const state = why === null && !this.#preparation.isNeeded(wish.kind) ? 'running' : 'waiting'
+    return { campaign: await this.#parts.ledger.campaigns.open({ ...wish, kekId, state }), why }
   }
 
   /** Ends one for good; every broker stops within seconds. `conflict` when it is over, `not_found` when there is none. */
@@ -115,7 +124,7 @@ export class Campaigns {
   /** A campaign as `rotation-status` shows it; null when there is none. */
   async view(id: OperationId): Promise<object | null> {
     const campaign = await this.#parts.ledger.campaigns.byId(id)
-    return campaign === null ? null : campaignView(this.#parts, campaign)
+    return campaign === null ? null : campaignView(this.#parts, campaign, await this.#waitsFor(campaign))
   }
 
   /** The newest campaign of each kind, and what this process has done for campaigns since it began. */
@@ -125,6 +134,11 @@ export class Campaigns {
       const campaign = await ledger.campaigns.last(kind)
       return campaign === null ? null : { campaign, progress: sumOf(await progressOf(parts, campaign.id, clock, 0)) }
     })
+  }
+
+  async #waitsFor(campaign: Campaign): Promise<'kek' | 'backup' | null> {
+    if (campaign.state !== 'waiting') return null
+    return hindrance(campaign, await this.#situation()) === null ? 'backup' : 'kek'
   }
 
   async #mustBeOpen(id: OperationId): Promise<void> {
@@ -146,7 +160,7 @@ export class Campaigns {
 
   #sleep(): Promise<void> {
     if (this.#woken || this.#stop.signal.aborted) return Promise.resolve()
-    const hurried = [...this.#runs.values()].some(run => run.kind !== 'scrub' || run.over)
+    const hurried = this.#preparation.ids.length > 0 || [...this.#runs.values()].some(run => run.kind !== 'scrub' || run.over)
     return new Promise(resolve => {
       const cancel = this.#parts.clock.after(hurried ? lookRunningMs : lookMs, resolve)
       this.#rouse = () => {
@@ -161,6 +175,7 @@ export class Campaigns {
     const unfinished = await this.#parts.ledger.campaigns.unfinished()
     const ids = new Set(unfinished.map(({ id }) => id))
     for (const id of [...this.#runs.keys()].filter(id => !ids.has(id))) await this.#try(id, () => this.#ended(id))
+    for (const id of this.#preparation.ids.filter(id => !ids.has(id))) this.#preparation.leave(id)
     const situation = await this.#situation()
     for (const campaign of unfinished) {
       if (this.#stop.signal.aborted) return
@@ -205,6 +220,7 @@ export class Campaigns {
     const isCurrent = campaign.kekId === null || campaign.kekId === currentOf(situation)
     if (!isCurrent) this.#leave(campaign.id)
     if (why !== null && (campaign.state === 'waiting' || !isCurrent)) return this.#tell({ ...campaign, state: 'waiting' }, why)
+    if (campaign.state === 'waiting' && !(await this.#preparation.isDone(campaign, situation.live))) return
     const run = this.#runs.get(campaign.id) ?? this.#join(campaign)
     if (run.over) return this.#end(campaign)
     if (campaign.state === 'running' && run.trouble === run.told) return
@@ -221,10 +237,8 @@ export class Campaigns {
   /** Another KEK has become current, or is about to: what was wrapped for the former target would have to be wrapped again, so it goes on from the start. */
   async #redirect(campaign: Campaign, situation: Situation): Promise<void> {
     const { kind, principal, reason } = campaign
-    const kekId = targetOf(situation)
-    const state = hindrance({ kekId }, situation) === null ? 'running' : 'waiting'
-    const begun = await this.#parts.ledger.campaigns.open({ kind, principal, reason, kekId, state })
-    this.#parts.log.info({ op: campaign.id, goesOnAs: begun.id, kek: kekId }, 'a campaign leads to another KEK now')
+    const { campaign: begun } = await this.#open({ kind, principal, reason }, situation)
+    this.#parts.log.info({ op: campaign.id, goesOnAs: begun.id, kek: begun.kekId }, 'a campaign leads to another KEK now')
     this.wake()
   }
 

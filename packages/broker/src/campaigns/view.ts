@@ -58,7 +58,11 @@ export interface ViewParts {
 }
 
 /** A campaign as `rotation-status` shows it. */
-export async function campaignView({ ledger, parts, clock }: ViewParts, campaign: Campaign): Promise<object> {
+export async function campaignView(
+  { ledger, parts, clock }: ViewParts,
+  campaign: Campaign,
+  waitsFor: 'kek' | 'backup' | null,
+): Promise<object> {
   const all = await progressOf(parts, campaign.id, clock, failuresMax)
   const silent = all.filter(each => each.silent).map(each => `${each.part} does not answer`)
   const notes = [...(campaign.note === null ? [] : [campaign.note]), ...silent]
@@ -66,6 +70,7 @@ export async function campaignView({ ledger, parts, clock }: ViewParts, campaign
     op_id: campaign.id,
     kind: campaign.kind,
     state: campaign.state,
+    waiting_for: waitsFor,
     target: campaign.kekId,
     note: notes.length === 0 ? null : notes.join('; '),
     ...sumOf(all),

@@ -2,7 +2,7 @@ import { rotateMany as manyBody, rotateOne as oneBody, referenceInTarget, type S
 import { BrokerError, type OperationId } from '@keyturn/core'
 import type { Action, Principal } from '@keyturn/policy'
 import { absent, denied, type Granted, grant, mustExist } from '../access.ts'
-import { backUpBefore } from '../backups/before.ts'
+import { makeBackup, needsBackup } from '../backups/before.ts'
 import { jsonBody } from '../body.ts'
 import type { Broker } from '../broker.ts'
 import { exchange, type HttpContext, json } from '../exchange.ts'
@@ -51,7 +51,7 @@ export function rotateSecrets(broker: Broker, context: HttpContext): Promise<Res
     return once(broker, context, asked, bytes, async () => {
       const wish = { ...content, graceOverrideMs, trigger: 'manual' as const }
       const entries = selected.map(({ entry }) => entry)
-      await backUpBefore(broker, 'rotate', { principal: principal.id, reason: content.reason })
+      if (needsBackup(broker.config, 'rotate')) await makeBackup(broker, 'rotate', { principal: principal.id, reason: content.reason })
       return accepted(await rotateMany(broker, entries, principal.id, wish))
     })
   })

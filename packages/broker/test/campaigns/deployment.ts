@@ -94,6 +94,7 @@ export class Deployment {
   /** Another broker, not started; it holds every KEK unless told otherwise. */
   broker(options: { readonly holds?: readonly string[]; readonly more?: Partial<CampaignParts> } = {}): Campaigns {
     this.#brokers += 1
+    const instance = `broker-${this.#brokers}`
     const keyring = this.keyring(options.holds)
     const parts = this.databases.map((database, index): SealedPart => ({ name: `store ${index}`, open: async () => database }))
     const meter = new WrapMeter({ add: async (_, count) => count })
@@ -106,6 +107,7 @@ export class Deployment {
       clock: this.clock,
       random,
       log: quiet,
+      instance,
       ...options.more,
     })
   }

@@ -50,7 +50,7 @@ describe('kek rewrap --wait', () => {
       .trim()
       .split('\n')
       .map(line => JSON.parse(line).state)
-    expect(states).toEqual(['running', 'done'])
+    expect(states).toEqual(['waiting', 'running', 'done'])
   })
 
   it('begins the next pass while rows were skipped and are stale, three times at most', async () => {
