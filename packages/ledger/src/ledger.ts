@@ -318,8 +318,8 @@ export interface Campaigns {
   unfinished(): Promise<readonly Campaign[]>
   /** The newest of a kind, open or over. */
   last(kind: PassKind): Promise<Campaign | null>
-  /** Moves an open campaign; one that is over stays as it is. `not_found` when there is none. */
-  move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<void>
+  /** Moves an open campaign; one that is over stays as it is: false. `not_found` when there is none. */
+  move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<boolean>
 }
 
 /** A sealed bundle on the disk of a broker. */

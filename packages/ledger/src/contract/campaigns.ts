@@ -72,14 +72,23 @@ export const campaignChecks: readonly LedgerCheck[] = [
       await ledger.campaigns.move(id, { state: 'running', note: null })
       assert.equal((await ledger.campaigns.byId(id))?.note, null)
       await advance(minute)
-      await ledger.campaigns.move(id, { state: 'failed', note: '2 rows cannot be opened' })
+      assert.equal(await ledger.campaigns.move(id, { state: 'failed', note: '2 rows cannot be opened' }), true)
       const over = await ledger.campaigns.byId(id)
       assert.deepEqual([over?.state, over?.note], ['failed', '2 rows cannot be opened'])
       assert(over?.finishedAt != null && over.finishedAt > over.startedAt)
       await advance(minute)
-      for (const state of ['running', 'done', 'aborted'] as const) await ledger.campaigns.move(id, { state, note: null })
+      for (const state of ['running', 'done', 'aborted'] as const)
+        assert.equal(await ledger.campaigns.move(id, { state, note: null }), false)
       assert.deepEqual(await ledger.campaigns.byId(id), over)
       await refused('not_found', ledger.campaigns.move('op_NONE' as OperationId, { state: 'done', note: null }))
+    },
+  },
+  {
+    title: 'of many that end a campaign at once, one is told that it did',
+    run: async ({ ledger }) => {
+      const { id } = await ledger.campaigns.open(scrub)
+      const moved = await Promise.all(Array.from({ length: 5 }, () => ledger.campaigns.move(id, { state: 'done', note: null })))
+      assert.equal(moved.filter(Boolean).length, 1)
     },
   },
   {

@@ -37,12 +37,13 @@ export class MemoryCampaigns implements Campaigns {
     return copy([...this.#state.campaigns.values()].findLast(campaign => campaign.kind === kind) ?? null)
   }
 
-  async move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<void> {
+  async move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<boolean> {
     const { clock, campaigns } = this.#state
     const campaign = campaigns.get(id)
     if (campaign === undefined) throw noCampaign(id)
-    if (!isUnfinished(campaign.state)) return
+    if (!isUnfinished(campaign.state)) return false
     const finishedAt = isUnfinished(to.state) ? null : clock.now()
     campaigns.set(id, { ...campaign, state: to.state, note: to.note, finishedAt })
+    return true
   }
 }

@@ -50,9 +50,11 @@ export class SqlCampaigns implements Campaigns {
     })
   }
 
-  move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<void> {
+  move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<boolean> {
     return this.#sql.transaction(async tx => {
-      if ((await end(tx, id, to)) === 0 && (await find(tx, id)) === null) throw noCampaign(id)
+      if ((await end(tx, id, to)) > 0) return true
+      if ((await find(tx, id)) === null) throw noCampaign(id)
+      return false
     })
   }
 }
