@@ -1,8 +1,8 @@
-import { randomInt } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { BrokerError, type EnvelopeRow, type PassOutcome } from '@keyturn/core'
 import { SqlEnvelopes, type Transaction } from '@keyturn/sql'
-import { PostgresDatabase, postgresAddress } from '@keyturn/sql/postgres'
+import { openSchema, PostgresDatabase, postgresAddress } from '@keyturn/sql/postgres'
 import pg from 'pg'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
 import { addBox, addNote, closed, histories, makeShelf, marked, mustCount, shelfTables } from '../../packages/sql/test/shelf.ts'
@@ -161,6 +161,42 @@ function suite(postgres: PostgresServer): void {
     ])
     await expect(admin.query("delete from shelf.keks where id = 'old'")).rejects.toThrow('never forgotten')
     await expect(admin.query("update shelf.keks set wraps = -1 where id = 'old'")).rejects.toThrow('only grows')
+  })
+
+  test('a schema may take longer than any other statement, also for those that wait until another broker has made it', async () => {
+    await admin.query('drop schema shelf cascade')
+    const slow = { number: 1, name: 'slow', statements: () => ['select pg_sleep(16)', 'create table slow (id bigint)'] }
+    const opened = () => openSchema(database(), { schema: 'shelf', what: 'shelf', steps: [slow] })
+    expect((await Promise.all([opened(), opened(), opened()])).sort()).toEqual([0, 1, 1])
+    // everything else is ended by the server as before
+    const [row] = await database().transaction(tx => tx.rows("select current_setting('statement_timeout') as bound"))
+    expect(row).toEqual({ bound: '10s' })
+  }, 60_000)
+
+  test('who may not erase may not re-encrypt, and is told before anything is changed', async () => {
+    await fill(4, 1)
+    const password = randomBytes(12).toString('hex')
+    await admin.query(`create role reader login password '${password}'; grant usage on schema shelf to reader;
+      grant select, insert, update, delete on all tables in schema shelf to reader`)
+    const url = Object.assign(new URL(postgres.url), { username: 'reader', password })
+    const sql = new PostgresDatabase(postgresAddress(url.href, 'shelf'), { schema: 'shelf', what: 'shelf' })
+    open.push(sql)
+    const pass = { id: 'op_1', kind: 'reencrypt', kekId: 'new' } as const
+    const refused = await over(sql)
+      .begin(pass)
+      .catch(error => error)
+    expect(refused).toMatchObject({ code: 'permission_denied', hint: expect.stringContaining('role that owns') })
+    expect(refused.message).toContain('role reader')
+    expect(await over().progress(pass.id)).toBe(null)
+    // nor may it join a pass of somebody who may
+    await over().begin(pass)
+    expect(
+      await over(sql)
+        .begin(pass)
+        .catch(error => error),
+    ).toMatchObject({ code: 'permission_denied' })
+    await over(sql).begin({ id: 'op_2', kind: 'rewrap', kekId: 'new' })
+    await admin.query('drop owned by reader; drop role reader')
   })
 
   test('after a re-encryption no page of the tables holds a row as it was', async () => {

@@ -24,7 +24,7 @@ function suite({ url, stop }: PostgresServer): void {
   })
 
   test('the KEK runbook, three brokers on PostgreSQL: every line of it, no failed read, no downtime', async () => {
-    procedure = await Procedure.make({ brokers: 3, secrets: 2_000 }, { DATABASE_URL: url })
+    procedure = await Procedure.make({ brokers: 3, secrets: 1_000 }, { DATABASE_URL: url })
     await procedure.begin()
     await procedure.promote()
     await procedure.rewrap()
@@ -32,7 +32,7 @@ function suite({ url, stop }: PostgresServer): void {
     await procedure.retire()
     await procedure.remove()
     expect(procedure.readers.failures).toEqual([])
-    expect(procedure.readers.reads).toBeGreaterThan(1_000)
+    expect(procedure.readers.reads).toBeGreaterThan(500)
     await procedure.removedTooEarly()
   })
 }

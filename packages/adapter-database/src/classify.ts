@@ -43,6 +43,7 @@ export function named(sql: Sql): Sql {
     rows: (statement, parameters) => sql.rows(statement, parameters).catch(rethrow),
     transaction: run => sql.transaction(run).catch(rethrow),
     erase: tables => sql.erase(tables).catch(rethrow),
+    mustErase: tables => sql.mustErase(tables).catch(rethrow),
     close: () => sql.close(),
   }
 }

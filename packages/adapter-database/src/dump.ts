@@ -29,6 +29,15 @@ export function dumpOf(sql: Sql): NonNullable<Envelopes['dump']> {
   }
 }
 
+/** See `Envelopes.pathOf`. */
+export function pathsOf(sql: Sql): NonNullable<Envelopes['pathOf']> {
+  return async id => {
+    const [row] = await sql.rows(`select path from ${sql.dialect.schema}secrets where id = $1`, [id])
+    // written from a StorePath
+    return row === undefined ? null : (text(row, 'path') as StorePath)
+  }
+}
+
 const sizesOf = ({ dialect: { schema } }: Sql) =>
   `select s.number, (select coalesce(sum(length(v.payload)), 0) from ${schema}versions v where v.secret = s.number) as bytes
    from ${schema}secrets s where s.number > $1 order by s.number limit $2`

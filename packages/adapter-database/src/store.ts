@@ -3,7 +3,7 @@ import { EnvelopeSealer, type Keyring, WrapMeter } from '@keyturn/envelope'
 import { type Sql, SqlEnvelopes } from '@keyturn/sql'
 import { classify } from './classify.ts'
 import { type Client, openClient } from './client.ts'
-import { dumpOf } from './dump.ts'
+import { dumpOf, pathsOf } from './dump.ts'
 import { examinePath } from './examine.ts'
 import { examineKeks, mustKnowKeks, tallyIn } from './keks.ts'
 import { lifetimesOf } from './lifetimes.ts'
@@ -74,7 +74,7 @@ function adapterOf(client: Client, envelopes: SqlEnvelopes, parts: Parts): Store
   return {
     kind: 'database',
     guarantees: { cas: true, idempotent: true, valueBytesMax },
-    envelopes: Object.assign(envelopes, { dump: dumpOf(sql), begin: begunBy(parts, envelopes) }),
+    envelopes: Object.assign(envelopes, { dump: dumpOf(sql), pathOf: pathsOf(sql), begin: begunBy(parts, envelopes) }),
     async read(path, { version, signal }) {
       signal.throwIfAborted()
       if (version !== undefined) {

@@ -54,5 +54,7 @@ export interface Sql {
    * log, standbys and base backups are not reached.
    */
   erase(tables: readonly string[]): Promise<void>
+  /** `permission_denied` where this role may not `erase` from all of these tables. */
+  mustErase(tables: readonly string[]): Promise<void>
   close(): Promise<void>
 }

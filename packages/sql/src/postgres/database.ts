@@ -1,17 +1,14 @@
 import { BrokerError } from '@keyturn/core'
 import pg from 'pg'
-import { integer } from '../row.ts'
+import { integer, text } from '../row.ts'
 import type { Dialect, Row, Sql, SqlValue, Transaction } from '../sql.ts'
 import type { PostgresAddress } from './address.ts'
 import { isContended, isCut, postgresError } from './classify.ts'
-import { beginning, databaseClock, postgresDialect, tryTidy } from './dialect.ts'
+import { type Bounds, beginning, cannotErase, databaseClock, postgresDialect, tryTidy, usualBounds, wideBounds } from './dialect.ts'
 import { Servers } from './servers.ts'
 
 const attemptsMax = 5
-/** Longer than the server gives a statement: this end is only for a server that does not answer at all. */
-const queryMs = 15_000
 const promptMs = 1_000
-const eraseMs = 60 * 60_000
 const int8 = 20
 
 /** 64-bit numbers as numbers: the ledger keeps milliseconds and counts, both far below 2^53. */
@@ -35,16 +32,16 @@ export class PostgresDatabase implements Sql {
   readonly dialect: Dialect
   readonly #pool: pg.Pool
   readonly #servers: Servers
-  readonly #begin: string
+  readonly #begin: (bounds: Bounds) => string
   readonly #what: string
 
   constructor({ hosts, ...config }: PostgresAddress, { schema, what, clock = databaseClock }: PostgresOptions) {
     this.#servers = new Servers(hosts)
-    const bounds = { max: 8, connectionTimeoutMillis: 5_000, query_timeout: queryMs }
+    const bounds = { max: 8, connectionTimeoutMillis: 5_000, query_timeout: usualBounds.answerMs }
     this.#pool = new pg.Pool({ ...bounds, keepAlive: true, ...config, types, ...this.#servers.ofPool })
     this.dialect = postgresDialect(schema)
     this.#what = what
-    this.#begin = beginning(schema, clock)
+    this.#begin = bounds => beginning(schema, clock, bounds)
     // an idle connection that the server closes is replaced by the next use; unheard, the event would end the process
     this.#pool.on('error', () => {})
   }
@@ -87,7 +84,7 @@ export class PostgresDatabase implements Sql {
     try {
       const text = `vacuum ${tables.map(name => `${this.dialect.schema}${name}`).join(', ')}`
       // it takes as long as the tables are large; the driver has the setting, its types do not
-      await client.query({ text, query_timeout: eraseMs } as pg.QueryConfig)
+      await client.query({ text, query_timeout: wideBounds.answerMs } as pg.QueryConfig)
     } catch (error) {
       broken = postgresError(error, 'statement', this.#what)
       throw broken
@@ -96,17 +93,35 @@ export class PostgresDatabase implements Sql {
     }
   }
 
-  async transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
+  async mustErase(tables: readonly string[]): Promise<void> {
+    const [row] = await this.rows(cannotErase, [tables.map(name => `${this.dialect.schema}${name}`).join(' ')])
+    if (row === undefined) return
+    const what = `${this.#what}: the role ${text(row, 'role')} may not erase what is gone from the table ${text(row, 'name')}`
+    throw new BrokerError('permission_denied', what, {
+      hint: 'do it with a broker whose URL has the role that owns the tables; until then nothing is changed',
+    })
+  }
+
+  transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#bounded(usualBounds, run)
+  }
+
+  /** As `transaction`, for statements that take as long as tables are large, or as another one of its kind does. */
+  patiently<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#bounded(wideBounds, run)
+  }
+
+  async #bounded<T>(bounds: Bounds, run: (tx: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#once(run)
+        return await this.#once(bounds, run)
       } catch (error) {
         if (attempt === attemptsMax || !isContended(error)) throw error
       }
     }
   }
 
-  async #once<T>(run: (tx: Transaction) => Promise<T>): Promise<T> {
+  async #once<T>(bounds: Bounds, run: (tx: Transaction) => Promise<T>): Promise<T> {
     const client = await this.#connect()
     let broken: Error | undefined
     // a connection that dies between two statements says so by an event
@@ -115,7 +130,7 @@ export class PostgresDatabase implements Sql {
     }
     client.on('error', note)
     try {
-      const result = await this.#within(client, run)
+      const result = await this.#within(client, bounds, run)
       await this.#commit(client)
       return result
     } catch (error) {
@@ -128,25 +143,26 @@ export class PostgresDatabase implements Sql {
     }
   }
 
-  async #within<T>(client: pg.PoolClient, run: (tx: Transaction) => Promise<T>): Promise<T> {
+  async #within<T>(client: pg.PoolClient, bounds: Bounds, run: (tx: Transaction) => Promise<T>): Promise<T> {
     const query = async (sql: string, parameters: readonly SqlValue[] = []): Promise<pg.QueryResult> => {
       try {
-        return await client.query(sql, [...parameters])
+        // the driver has the setting for one query, its types do not
+        return await client.query({ text: sql, values: [...parameters], query_timeout: bounds.answerMs } as pg.QueryConfig)
       } catch (error) {
         throw postgresError(error, 'statement', this.#what)
       }
     }
     const rows = async (sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]> => (await query(sql, parameters)).rows
     const change = async (sql: string, parameters?: readonly SqlValue[]): Promise<number> => (await query(sql, parameters)).rowCount ?? 0
-    const now = await this.#start(client)
+    const now = await this.#start(client, bounds)
     const mayTidy = async () => integer((await rows(tryTidy))[0] ?? {}, 'mine') === 1
     return run({ dialect: this.dialect, now, rows, change, mayTidy })
   }
 
-  async #start(client: pg.PoolClient): Promise<number> {
+  async #start(client: pg.PoolClient, bounds: Bounds): Promise<number> {
     try {
       // several statements in one text have one result each, which the driver's types do not say
-      const results = (await client.query(this.#begin)) as unknown as readonly pg.QueryResult<Row>[]
+      const results = (await client.query(this.#begin(bounds))) as unknown as readonly pg.QueryResult<Row>[]
       return integer(results.at(-1)?.rows[0] ?? {}, 'now')
     } catch (error) {
       throw postgresError(error, 'statement', this.#what)

@@ -23,16 +23,26 @@ export const postgresDialect = (schema: string): Dialect => ({ ...words, schema:
 /** The database's clock at the start of the transaction, in milliseconds: no broker's own clock decides anything. */
 export const databaseClock = 'floor(extract(epoch from now()) * 1000)::bigint'
 
+/** How long a statement may take: on the server, which ends it, and until its answer is given up, longer than the server takes to end it. */
+export interface Bounds {
+  readonly statementMs: number
+  readonly answerMs: number
+}
+
+export const usualBounds: Bounds = { statementMs: 10_000, answerMs: 15_000 }
+/** For what takes as long as tables are large. */
+export const wideBounds: Bounds = { statementMs: 6 * 3_600_000, answerMs: 6 * 3_600_000 + 5_000 }
+
 /**
  * Begins a transaction in one round trip and tells the time. Everything is set for this transaction alone, so that a pooler between
  * us and the server (PgBouncer, transaction mode) changes nothing.
  */
-export function beginning(schema: string, clock: string): string {
+export function beginning(schema: string, clock: string, { statementMs }: Bounds = usualBounds): string {
   return [
     'begin isolation level read committed',
     `set local search_path to ${schema}`,
     // a holder that stands still keeps rows locked for this long and no longer
-    'set local statement_timeout to 10000',
+    `set local statement_timeout to ${statementMs}`,
     'set local idle_in_transaction_session_timeout to 30000',
     `select ${clock} as now`,
   ].join('; ')
@@ -51,6 +61,16 @@ export const tryTidy = `select case when pg_try_advisory_xact_lock(${tidyLock}) 
 export const mayMigrate = `select case when case when exists (select 1 from pg_namespace where nspname = $1)
     then (select pg_has_role(nspowner, 'usage') from pg_namespace where nspname = $1)
     else has_database_privilege(current_database(), 'create') end then 1 else 0 end as may`
+
+/**
+ * A table of these, names with a blank between, that this role cannot erase what is gone from: `vacuum` is for its owner, the database's, or who may maintain it, and only warns
+ * anybody else (https://www.postgresql.org/docs/current/sql-vacuum.html). No row: it may.
+ */
+export const cannotErase = `select current_user::text as role, c.relname::text as name from pg_class c
+  where c.oid = any (string_to_array($1, ' ')::regclass[]) and not pg_has_role(c.relowner, 'usage')
+    and not pg_has_role((select datdba from pg_database where datname = current_database()), 'usage')
+    and not case when current_setting('server_version_num')::int < 170000 then false else has_table_privilege(c.oid, 'MAINTAIN') end
+  limit 1`
 
 /** The settings under which an acknowledged commit may be lost, when off. */
 export const durability = "select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')"

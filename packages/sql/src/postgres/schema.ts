@@ -1,7 +1,8 @@
 import { BrokerError } from '@keyturn/core'
 import { appliedIn, type Migration, migrate, mustNotBeNewer } from '../migration.ts'
 import { integer, text } from '../row.ts'
-import type { Sql, Transaction } from '../sql.ts'
+import type { Transaction } from '../sql.ts'
+import type { PostgresDatabase } from './database.ts'
 import { databaseClock, durability, lockMigrations, mayMigrate } from './dialect.ts'
 
 export { databaseClock }
@@ -11,7 +12,7 @@ export { databaseClock }
  * start at the same moment: one migrates, the others wait for it. A role that may change no schema is enough where nothing is left to do.
  */
 export async function openSchema(
-  database: Sql,
+  database: Pick<PostgresDatabase, 'patiently'>,
   options: {
     readonly schema: string
     readonly what: string
@@ -20,7 +21,8 @@ export async function openSchema(
   },
 ): Promise<number> {
   const { schema, what, steps, first } = options
-  return database.transaction(async tx => {
+  // as long as its tables are large, or as another broker is at theirs
+  return database.patiently(async tx => {
     const [known] = await tx.rows('select to_regclass($1)::text as name', [`${schema}.migrations`])
     const applied = known?.name === null ? 0 : await appliedIn(tx)
     if (applied === steps.length) return applied

@@ -43,7 +43,8 @@ function mortal(sql: Sql, statements: number): Sql & { readonly isDead: () => bo
   }
   const rows: Sql['rows'] = (...given) => pass(() => sql.rows(...given))
   const erase: Sql['erase'] = tables => pass(() => sql.erase(tables))
-  return { dialect: sql.dialect, rows, transaction, erase, close: () => sql.close(), isDead: () => left < 0 }
+  const mustErase: Sql['mustErase'] = tables => sql.mustErase(tables)
+  return { dialect: sql.dialect, rows, transaction, erase, mustErase, close: () => sql.close(), isDead: () => left < 0 }
 }
 
 async function through(envelopes: SqlEnvelopes, id: string, outcome: (row: EnvelopeRow) => PassOutcome, rows = 3): Promise<void> {

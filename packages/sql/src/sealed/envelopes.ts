@@ -51,8 +51,9 @@ export class SqlEnvelopes implements Envelopes {
     return this.#sql.transaction(tx => retireKek(tx, kekId))
   }
 
-  /** `conflict` when a pass of this id leads elsewhere. */
-  begin(pass: Pass): Promise<void> {
+  /** `conflict` when a pass of this id leads elsewhere; `permission_denied` for a re-encryption where the old ciphertext could not be erased. */
+  async begin(pass: Pass): Promise<void> {
+    if (pass.kind === 'reencrypt') await this.#sql.mustErase(this.#tables.map(({ name }) => name))
     return this.#sql.transaction(async tx => {
       const known = await passOf(tx, pass.id)
       if (known !== null) return mustBe(known, pass)

@@ -91,6 +91,11 @@ export class SqliteDatabase implements Sql {
     })
   }
 
+  /** Whoever writes the file may empty its log. */
+  mustErase(): Promise<void> {
+    return Promise.resolve()
+  }
+
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
     const result = this.#last.then(act)
     this.#last = result.catch(() => undefined)
