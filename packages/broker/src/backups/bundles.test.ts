@@ -72,14 +72,20 @@ describe('a bundle', () => {
     await shelf.put('a', ['1', '2'])
     const { file } = await shelf.bundles.create({ reason: '' })
     const whole = readFileSync(file)
+    const changed = (bytes: Buffer, at: number) => bytes.with(at, (bytes[at] ?? 0) ^ (1 << (at % 8)))
     const starts = [0, ...[...whole.entries()].flatMap(([at, byte]) => (byte === 10 ? [at + 1] : []))]
-    const lineAt = (at: number) => starts.filter(start => start <= at).length
-    for (let at = 0; at < whole.length; at++) {
-      const bad = Buffer.from(whole)
-      bad[at] = (bad[at] ?? 0) ^ (1 << (at % 8))
-      writeFileSync(file, bad)
+    const keys = keysOf(shelf.parts, file, await readHeader(file))
+    for (const [n, start] of starts.slice(0, -1).entries()) {
+      const line = whole.subarray(start, (starts[n + 1] ?? 0) - 1)
+      expect(readLine(keys, line)).toMatchObject({ n: n + 1 })
+      for (let at = 0; at < line.length; at++) if (readLine(keys, changed(line, at)) !== undefined) expect.fail(`line ${n + 1}, byte ${at}`)
+    }
+    // of the file every line feed, and of the rest a sample: what a changed line is, its reader has shown
+    for (const [at] of [...whole.entries()].filter(([each, byte]) => byte === 10 || each % 19 === 0)) {
+      writeFileSync(file, changed(whole, at))
       const outcome = await read(file).catch((error: { code?: string }) => error)
-      if ('damage' in outcome) expect([at, outcome.damage.map(({ line }) => line)]).toEqual([at, expect.arrayContaining([lineAt(at)])])
+      const line = starts.filter(start => start <= at).length
+      if ('damage' in outcome) expect([at, outcome.damage.map(each => each.line)]).toEqual([at, expect.arrayContaining([line])])
       else expect([at, ['corrupt', 'unsupported', 'unavailable']]).toEqual([at, expect.arrayContaining([outcome.code])])
     }
   })
@@ -87,13 +93,12 @@ describe('a bundle', () => {
   test('that was cut anywhere says so', async () => {
     const { file } = await made()
     const whole = readFileSync(file)
-    const first = whole.indexOf(10)
-    for (let length = first + 1; length < whole.length; length += 7) {
+    const feeds = [...whole.entries()].flatMap(([at, byte]) => (byte === 10 ? [at] : []))
+    const cuts = feeds.flatMap((feed, n) => [feed, feed + 1, feed + 2, Math.floor((feed + (feeds[n + 1] ?? feed)) / 2)])
+    for (const length of cuts.filter(each => each > (feeds[0] ?? 0) && each < whole.length)) {
       writeFileSync(file, whole.subarray(0, length))
       expect((await read(file)).damage).not.toEqual([])
     }
-    writeFileSync(file, whole.subarray(0, whole.length - 1))
-    expect((await read(file)).damage).not.toEqual([])
   })
 
   test('whose lines were removed, doubled, swapped or added to names the place', async () => {

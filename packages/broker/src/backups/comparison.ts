@@ -8,6 +8,7 @@ import {
   type VersionId,
   type VersionInfo,
 } from '@keyturn/core'
+import { Breather } from '../campaigns/breather.ts'
 import { fingerprint } from '../copy/carry.ts'
 import type { Step } from '../copy/look.ts'
 import type { Side } from '../copy/side.ts'
@@ -42,7 +43,7 @@ interface Held {
 export async function compare(comparing: Comparing, path: StorePath, history: readonly OpenedVersion[]): Promise<Comparison> {
   const { side, key } = comparing
   const before = await side.read(path, [nameAt(path)])
-  const marks = history.map(({ value }) => fingerprint(key, value))
+  const marks = await marksOf(history, key)
   const steps = history.map(({ line, value }): Step => ({ of: String(line.number) as VersionId, value }))
   if (before === undefined) return { action: 'new', before, steps, withhold: [] }
   const current = marks.at(-1)
@@ -64,6 +65,17 @@ export async function compare(comparing: Comparing, path: StorePath, history: re
 export function nameAt(path: StorePath): SecretName {
   // both brands stand for the same text there
   return path as string as SecretName
+}
+
+/** Fingerprints, in pieces between which others get on. */
+async function marksOf(history: readonly OpenedVersion[], key: KeyObject): Promise<readonly string[]> {
+  const breather = new Breather()
+  const marks: string[] = []
+  for (const { value } of history) {
+    marks.push(fingerprint(key, value))
+    if (breather.due) await breather.breathe()
+  }
+  return marks
 }
 
 function isVersion(mark: Held['mark'], ours: string | undefined, version: OpenedVersion | undefined): boolean {

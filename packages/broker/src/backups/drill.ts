@@ -1,5 +1,6 @@
 import { BrokerError } from '@keyturn/core'
 import type { EnvelopeSealer } from '@keyturn/envelope'
+import { Breather } from '../campaigns/breather.ts'
 import { fromWire, type TrailerLine, type VersionLine } from './bundle-line.ts'
 import type { Damage } from './bundle-reader.ts'
 import { type SealParts, sealerOf } from './bundle-seal.ts'
@@ -57,19 +58,17 @@ export class Drill {
     if (this.#damage.length < namedMax) this.#damage.push(damage)
   }
 
-  /** Opens every version of a secret; what does not open is counted and left out. */
-  open(versions: readonly VersionLine[]): readonly OpenedVersion[] {
+  /** Opens every version of a secret, in pieces between which others get on; what does not open is counted and left out. */
+  async open(versions: readonly VersionLine[]): Promise<readonly OpenedVersion[]> {
     this.#secrets += 1
-    return versions.flatMap(line => {
-      this.#versions += 1
-      if (line.sealed === null) {
-        this.#destroyed += 1
-        return []
-      }
-      const opened = this.#openOne(line, line.sealed)
-      if (opened !== undefined) this.#opened += 1
-      return opened ?? []
-    })
+    const breather = new Breather()
+    const all: OpenedVersion[] = []
+    for (const line of versions) {
+      const opened = this.#openOne(line)
+      if (opened !== undefined) all.push(opened)
+      if (breather.due) await breather.breathe()
+    }
+    return all
   }
 
   /** `trailer` null: fingerprints are not known. */
@@ -97,11 +96,19 @@ export class Drill {
     return { ...counts, unreadable, damaged: this.#damaged, damage: this.#damage, corrupt }
   }
 
-  #openOne(line: VersionLine, sealed: NonNullable<VersionLine['sealed']>): OpenedVersion | undefined {
+  #openOne(line: VersionLine): OpenedVersion | undefined {
+    const { sealed } = line
+    this.#versions += 1
+    if (sealed === null) {
+      this.#destroyed += 1
+      return undefined
+    }
     const sealer = this.#sealers.get(line.store) ?? sealerOf(this.#parts, line.store)
     this.#sealers.set(line.store, sealer)
     try {
-      return { line, value: sealer.open({ secretId: line.secret, number: line.number, kind: line.kind }, fromWire(sealed)) }
+      const value = sealer.open({ secretId: line.secret, number: line.number, kind: line.kind }, fromWire(sealed))
+      this.#opened += 1
+      return { line, value }
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error
       if (error.code === 'unavailable') this.#missing.set(sealed.kek, (this.#missing.get(sealed.kek) ?? 0) + 1)

@@ -8,6 +8,7 @@ import { systemClock } from '../clock.ts'
 import { kinds, sealingKinds } from '../compose.ts'
 import { principal } from '../copy/copy.ts'
 import { type Deployment, openDeployment } from '../copy/deployment.ts'
+import type { OnPause } from '../copy/patience.ts'
 import { Side } from '../copy/side.ts'
 import { openKeyring } from '../keys/keyring.ts'
 import { pooledRandom } from '../random.ts'
@@ -64,6 +65,8 @@ export interface Restore {
 }
 
 const secretsAtOnce = 16
+/** A secret with more versions takes the place of several: what is held opened is bounded, but for one secret. */
+const versionsOfLane = 256
 
 /**
  * Opens a bundle and its destination. `isDrill`: nothing is made that is not there yet, and a store that a running broker holds is left out of the
@@ -81,21 +84,28 @@ export async function openRestore(options: RestoreOptions, isDrill: boolean): Pr
     return new BundleRestore({ options, file, header, keyring, deployment: null, sides: new Map(), random, clock })
   }
   const deployment = await openDeployment(config, setting)
-  const sides = new Map<string, Side>()
-  const parts = {
-    deployment,
-    kinds: await kinds(),
-    ...setting,
-    principal: principal(),
-    requestId: `restore_${random.uuid()}`,
-    signal: options.signal,
+  try {
+    const parts = {
+      deployment,
+      kinds: await kinds(),
+      ...setting,
+      principal: principal(),
+      requestId: `restore_${random.uuid()}`,
+      source: `restore: ${header.id}`,
+      signal: options.signal,
+    }
+    const sides = new Map(
+      [...new Set(sections.values())].map(store => {
+        const onPause: OnPause = (ms, error) => options.onPause?.(store, ms, error.code)
+        return [store, new Side({ ...parts, store, onPause })] as const
+      }),
+    )
+    const byStore = new Map([...sections].map(([store, section]) => [store, sides.get(section)] as const))
+    return new BundleRestore({ options, file, header, keyring: deployment.keyring, deployment, sides: byStore, random, clock })
+  } catch (error) {
+    await deployment.audit.close()
+    throw error
   }
-  for (const section of new Set(sections.values())) {
-    const onPause = (ms: number, error: BrokerError) => options.onPause?.(section, ms, error.code)
-    sides.set(section, new Side({ ...parts, store: section, onPause, source: `restore: ${header.id}` }))
-  }
-  const byStore = new Map([...sections].flatMap(([store, section]) => [[store, sides.get(section)] as const]))
-  return new BundleRestore({ options, file, header, keyring: deployment.keyring, deployment, sides: byStore, random, clock })
 }
 
 interface Parts {
@@ -180,16 +190,20 @@ class BundleRestore implements Restore {
   async #visit(
     drill: Drill,
     keys: BundleKeys | null,
-    act: (secret: BundledSecret, history: BundledSecret['versions'], opened: ReturnType<Drill['open']>) => Promise<void>,
+    act: (secret: BundledSecret, history: BundledSecret['versions'], opened: Awaited<ReturnType<Drill['open']>>) => Promise<void>,
   ) {
     const lanes = new Lanes(secretsAtOnce)
     const end = await visitBundle(this.#parts.file, keys, {
-      secret: secret => {
-        const history = historyOf(secret)
-        const opened = new Map(drill.open(secret.versions).map(each => [each.line, each]))
-        const inOrder = history.flatMap(line => opened.get(line) ?? [])
-        return lanes.run(() => act(secret, history, inOrder))
-      },
+      secret: secret =>
+        lanes.run(
+          async () => {
+            const history = historyOf(secret)
+            const opened = new Map((await drill.open(secret.versions)).map(each => [each.line, each]))
+            const inOrder = history.flatMap(line => opened.get(line) ?? [])
+            await act(secret, history, inOrder)
+          },
+          Math.ceil(secret.versions.length / versionsOfLane),
+        ),
       name: name => void this.#names.push(name),
       damage: damage => drill.damage(damage),
     })
