@@ -215,7 +215,7 @@ async function suite(postgres: PostgresServer): Promise<void> {
       expect(role).toEqual({
         ok: true,
         what: 'role keyturn_app',
-        detail: 'may not destroy or re-encrypt a version, delete history, migrate the schema',
+        detail: 'may not destroy a version, re-encrypt, delete history, migrate the schema',
       })
       await (await opening(roles.maintenance)).destroy?.(path, '1' as VersionId, intent())
       expect((await failure(storeOf(app).read(path, { version: '1' as VersionId }))).message).toContain('is destroyed')

@@ -28,7 +28,7 @@ export const openAt = (url: string, keyring = keyringOf(), given: Partial<OpenCo
 export const storeOf = (adapter: StoreAdapter): Store => new Store(adapter, { name: 'own', clock: wallClock, timeoutMs: 20_000 })
 
 /** The SQL of a block of `docs/postgresql.md`, word for word. */
-function blockOf(role: 'administrator' | 'owner'): string {
+export function blockOf(role: 'administrator' | 'owner'): string {
   const page = readFileSync(new URL('../../docs/postgresql.md', import.meta.url), 'utf8')
   const block = page.split(`\`\`\`sql ${role}\n`)[1]?.split('```')[0]
   if (block === undefined) throw new Error(`docs/postgresql.md has no block of the ${role}`)

@@ -1,6 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Ledger, openLedger } from '@keyturn/ledger'
 import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -8,11 +6,18 @@ import { named, refused } from '../../packages/ledger/src/contract/subject.ts'
 import { openPostgres } from '../../packages/ledger/src/postgres/open.ts'
 import { startWorker, type Worker } from '../../packages/ledger/test/worker.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
+import { blockOf } from './database-scene.ts'
 import { tally, tell } from './tell.ts'
 
 const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
 const clock = { now: () => new Date(), after: () => () => {} }
-const grants = readFileSync(join(import.meta.dirname, '../../docs/postgresql-ledger-grants.sql'), 'utf8')
+/** What the page gives the role of brokers in the schema of the ledger. */
+const grants = blockOf('owner')
+  .split('\n')
+  .filter(line => line.includes('keyturn_ledger'))
+  .join('\n')
+  .replaceAll(', keyturn_store', '')
+  .replaceAll('keyturn_app', 'keyturn_broker')
 const server = await startPostgres()
 const counts = tally()
 

@@ -1,6 +1,6 @@
 import type { Finding, OpenContext } from '@keyturn/core'
 import { integer, type Sql, text } from '@keyturn/sql'
-import { mustBeDurable, openSchema, PostgresDatabase, postgresAddress } from '@keyturn/sql/postgres'
+import { mayErase, mustBeDurable, openSchema, PostgresDatabase, postgresAddress } from '@keyturn/sql/postgres'
 import { renamed } from './classify.ts'
 import type { Client } from './client.ts'
 import { migrations, nameStore } from './migrations.ts'
@@ -51,7 +51,8 @@ async function examineServer(sql: Sql): Promise<readonly Finding[]> {
 
 /** What a role may lack, by the column that says whether it may. */
 const prohibitions: ReadonlyMap<string, string> = new Map([
-  ['may_destroy', 'destroy or re-encrypt a version'],
+  ['may_destroy', 'destroy a version'],
+  ['may_erase', 're-encrypt'],
   ['may_delete', 'delete history'],
   ['may_migrate', 'migrate the schema'],
 ])
@@ -65,5 +66,6 @@ const looked = `select split_part(current_setting('server_version'), ' ', 1) as 
     where name in ('fsync', 'full_page_writes', 'synchronous_commit') and setting = 'off'), '') as off,
   current_setting('synchronous_commit') as commits,
   ${may(`has_column_privilege('${schema}.versions', 'payload', 'update')`, 'may_destroy')},
+  ${may(mayErase(`${schema}.versions`), 'may_erase')},
   ${may(`has_table_privilege('${schema}.versions', 'delete')`, 'may_delete')},
   ${may(`pg_has_role((select nspowner from pg_namespace where nspname = '${schema}'), 'usage')`, 'may_migrate')}`

@@ -103,9 +103,18 @@ export async function openDue(broker: Broker): Promise<void> {
     } catch (error) {
       const { code, retryAfterMs = retryMs } = named(error)
       broker.log.warn({ secret: row.name, code }, 'a rotation that is due could not be opened')
-      const now = await broker.ledger.now()
-      await broker.ledger.secrets.schedule(row.id, new Date(now.getTime() + retryAfterMs))
+      await putOff(broker, row, retryAfterMs)
     }
+  }
+}
+
+/** What cannot be put off either stays due, and keeps nobody else from being opened. */
+async function putOff(broker: Broker, { id, name }: SecretRow, forMs: number): Promise<void> {
+  try {
+    const now = await broker.ledger.now()
+    await broker.ledger.secrets.schedule(id, new Date(now.getTime() + forMs))
+  } catch (error) {
+    broker.log.warn({ secret: name, code: named(error).code }, 'a rotation that is due could not be put off')
   }
 }
 

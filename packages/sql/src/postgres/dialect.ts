@@ -63,14 +63,18 @@ export const mayMigrate = `select case when case when exists (select 1 from pg_n
     else has_database_privilege(current_database(), 'create') end then 1 else 0 end as may`
 
 /**
- * A table of these, names with a blank between, that this role cannot erase what is gone from: `vacuum` is for its owner, the database's, or who may maintain it, and only warns
- * anybody else (https://www.postgresql.org/docs/current/sql-vacuum.html). No row: it may.
+ * Whether this role can erase what is gone from the table `c`: `vacuum` is for its owner, the database's, or who may maintain it, and only warns anybody
+ * else (https://www.postgresql.org/docs/current/sql-vacuum.html).
  */
+const erases = `(pg_has_role(c.relowner, 'usage') or pg_has_role((select datdba from pg_database where datname = current_database()), 'usage')
+    or case when current_setting('server_version_num')::int < 170000 then false else has_table_privilege(c.oid, 'MAINTAIN') end)`
+
+/** One of these tables, names with a blank between, that this role cannot erase from. */
 export const cannotErase = `select current_user::text as role, c.relname::text as name from pg_class c
-  where c.oid = any (string_to_array($1, ' ')::regclass[]) and not pg_has_role(c.relowner, 'usage')
-    and not pg_has_role((select datdba from pg_database where datname = current_database()), 'usage')
-    and not case when current_setting('server_version_num')::int < 170000 then false else has_table_privilege(c.oid, 'MAINTAIN') end
-  limit 1`
+  where c.oid = any (string_to_array($1, ' ')::regclass[]) and not ${erases} limit 1`
+
+/** An expression: whether this role can erase from the table. */
+export const mayErase = (table: string): string => `(select ${erases} from pg_class c where c.oid = '${table}'::regclass)`
 
 /** The settings under which an acknowledged commit may be lost, when off. */
 export const durability = "select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')"
