@@ -8,6 +8,7 @@ import { Keyring } from '@keyturn/envelope'
 import { Catalog, type Entry, type Place } from './catalog.ts'
 import { systemClock } from './clock.ts'
 import { kinds } from './compose.ts'
+import { readKekCopy } from './keys/kek-copy.ts'
 import { keysBesideData } from './keys/kek-findings.ts'
 import { openKeyring, openProvider } from './keys/keyring.ts'
 import { openSections } from './open-sections.ts'
@@ -152,12 +153,25 @@ interface LookingGlass {
   readonly end: () => void
 }
 
-/** To look must not make anything: where nothing was ever started, the stores of this machine are looked at in a folder that goes away, under a key that does too. */
+/**
+ * To look must not make anything: where nothing was ever started, the stores of this machine are looked at in a folder that goes away, under a key that
+ * does too. Keys that cannot be opened keep no other store from being looked at: `examineBroker` says why.
+ */
 async function lookingGlass(config: Config, env: NodeJS.ProcessEnv, random: Random): Promise<LookingGlass> {
-  if (wasStarted(config)) return { config, keyring: await openKeyring(config.broker, { env, random, fresh: false }), end: () => undefined }
+  if (wasStarted(config)) {
+    const keyring = await openKeyring(config.broker, { env, random, fresh: false }).catch((error: unknown) => {
+      if (error instanceof BrokerError) return throwaway(random)
+      throw error
+    })
+    return { config, keyring, end: () => undefined }
+  }
   const data = mkdtempSync(join(tmpdir(), 'keyturn-examine-'))
-  const keyring = new Keyring({ keks: new Map([['look', createSecretKey(random.bytes(32))]]), current: 'look' })
-  return { config: { ...config, broker: { ...config.broker, data } }, keyring, end: () => rmSync(data, { recursive: true, force: true }) }
+  const end = () => rmSync(data, { recursive: true, force: true })
+  return { config: { ...config, broker: { ...config.broker, data } }, keyring: throwaway(random), end }
+}
+
+function throwaway(random: Random): Keyring {
+  return new Keyring({ keks: new Map([['look', createSecretKey(random.bytes(32))]]), current: 'look' })
 }
 
 function wasStarted({ broker: { data, ledger } }: Config): boolean {
@@ -166,30 +180,45 @@ function wasStarted({ broker: { data, ledger } }: Config): boolean {
 
 /** What can be said of a broker that is not running: whether its keys are at hand. A running one says more: `kek-status`. */
 export async function examineBroker(config: Config, env: NodeJS.ProcessEnv): Promise<readonly NamedFinding[]> {
-  if (!wasStarted(config)) return [{ ok: true, what: 'keys', detail: 'made at the first start' }, ...keysBesideData(config)]
+  const random = pooledRandom()
+  const elsewhere = isElsewhere(config) ? await examineProvider(config, env, random) : []
+  return [...(await keysFound(config, env, random)), ...keysBesideData(config), ...elsewhere]
+}
+
+async function keysFound(config: Config, env: NodeJS.ProcessEnv, random: Random): Promise<readonly NamedFinding[]> {
+  const { data, keys, ledger } = config.broker
+  if (!wasStarted(config) && keys.provider !== 'env') return [{ ok: true, what: 'keys', detail: 'made at the first start' }]
+  if (isElsewhere(config) && readKekCopy(data) === null) {
+    const detail = `no broker was started with ${data} yet: its first start reads the keys from the ledger, and makes k1 where there is none`
+    return [{ ok: true, what: 'keys', detail }]
+  }
   try {
-    const random = pooledRandom()
     const keyring = await openKeyring(config.broker, { env, random, fresh: false })
-    const found: NamedFinding = { ok: true, what: 'keys', detail: `current ${keyring.currentId}, loaded ${keyring.ids.join(' ')}` }
-    return [found, ...keysBesideData(config), ...(await examineProvider(config, env, random))]
+    return [{ ok: true, what: 'keys', detail: `current ${keyring.currentId}, loaded ${keyring.ids.join(' ')}` }]
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
-    return [
-      { ok: false, what: 'keys', name: 'KEK missing', detail: error.message, hint: error.hint ?? 'put the keys back', code: error.code },
-    ]
+    const isNew = ledger !== null && keys.provider === 'file' && readKekCopy(data) === null
+    const hint = isNew ? 'the first broker on a new ledger makes it; where one was started before, put its keys there' : error.hint
+    return [{ ok: false, what: 'keys', name: 'KEK missing', detail: error.message, hint: hint ?? 'put the keys back', code: error.code }]
   }
 }
 
-/** Whether a provider elsewhere answers, and may do what it must. */
+function isElsewhere({ broker: { keys } }: Config): boolean {
+  return keys.provider !== 'env' && keys.provider !== 'file'
+}
+
+/** Whether a provider elsewhere answers, and may do what it must. It is asked also when it opens nothing: then it says why. */
 async function examineProvider(config: Config, env: NodeJS.ProcessEnv, random: Random): Promise<readonly NamedFinding[]> {
-  const options = { env, random, clock: systemClock, fresh: false, ledger: null, trouble: () => undefined }
-  const provider = await openProvider(config.broker, options)
-  try {
-    // what was loaded a moment ago is said already
-    return (await provider.examine(AbortSignal.timeout(examineMs))).filter(({ ok, what }) => !ok || what !== 'keys')
-  } finally {
-    await provider.close()
-  }
+  const refuse = () => Promise.reject(new BrokerError('internal', 'to look writes nothing'))
+  const ledger = { id: 'examine', keks: { all: async () => [], meet: refuse, move: refuse } }
+  return findingsOf('provider of the keys', async () => {
+    const provider = await openProvider(config.broker, { env, random, clock: systemClock, fresh: false, ledger, trouble: () => undefined })
+    try {
+      return await provider.examine(AbortSignal.timeout(examineMs))
+    } finally {
+      await provider.close()
+    }
+  })
 }
 
 const examineMs = 15_000
