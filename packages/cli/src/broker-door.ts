@@ -7,6 +7,7 @@ import { BrokerError } from '@keyturn/core'
 export type BrokerDoor = Pick<
   typeof import('@keyturn/broker'),
   | 'auditKeys'
+  | 'examineBackups'
   | 'examineBroker'
   | 'examineStores'
   | 'kinds'

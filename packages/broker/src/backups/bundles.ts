@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { BrokerError, type Clock } from '@keyturn/core'
@@ -218,19 +218,6 @@ function isThere({ file, host }: BackupRecord): boolean | null {
 /** What in it is not under the target. */
 function stale({ keks }: BackupRecord, { toKek }: RenewWish): number {
   return Object.entries(keks).reduce((sum, [id, opens]) => (id === toKek ? sum : sum + opens), 0)
-}
-
-/** The age of the newest bundle in a folder, by its file, for whoever has no ledger at hand; null: there is none. */
-export async function newestBundle(folder: string): Promise<{ readonly file: string; readonly at: Date } | null> {
-  if (!existsSync(folder)) return null
-  let newest: { readonly file: string; readonly at: Date } | null = null
-  for (const name of await readdir(folder)) {
-    if (!isBundleName(name)) continue
-    const file = join(folder, name)
-    const { mtime } = await stat(file)
-    if (newest === null || mtime > newest.at) newest = { file, at: mtime }
-  }
-  return newest
 }
 
 /** Whether a file is called as bundles are. */

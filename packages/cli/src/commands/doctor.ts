@@ -63,6 +63,7 @@ async function examineAll(patient: Patient, store: string | undefined): Promise<
   const own = [
     ...(running === undefined ? await door.examineBroker(config, terminal.env) : readinessFindings(running.readiness)),
     ...examineDisk(config, running !== undefined),
+    ...(await door.examineBackups(config, new Date())),
   ]
   return [...own.map(finding => nameFinding(finding, 'broker')), ...stores]
 }
