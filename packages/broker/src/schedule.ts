@@ -49,7 +49,7 @@ async function alignOne(broker: Broker, entry: Entry): Promise<void> {
 }
 
 async function unschedule(broker: Broker, row: SecretRow): Promise<void> {
-  if (row.nextRotationAt !== null) await broker.ledger.secrets.schedule(row.id, null)
+  if (row.nextRotationAt !== null) await broker.ledger.secrets.schedule(row.id, null, row.nextRotationAt)
 }
 
 /** Due by its last promotion and the period of today's config; what was put off after a failure stays put off. */
@@ -57,8 +57,8 @@ async function reschedule(broker: Broker, entry: Entry, row: SecretRow, everyMs:
   const since = promotedAt(await broker.journal.versions(row.id)) ?? (await madeAt(entry))
   if (since === null) return unschedule(broker, row)
   const due = dueTime(since, everyMs, row.id)
-  const putOff = row.rotation?.state === 'aborted' && row.nextRotationAt !== null && row.nextRotationAt > due
-  if (!putOff && row.nextRotationAt?.getTime() !== due.getTime()) await broker.ledger.secrets.schedule(row.id, due)
+  const isPutOff = row.rotation?.state === 'aborted' && row.nextRotationAt !== null && row.nextRotationAt > due
+  if (!isPutOff && row.nextRotationAt?.getTime() !== due.getTime()) await broker.ledger.secrets.schedule(row.id, due, row.nextRotationAt)
 }
 
 function promotedAt(versions: readonly LedgerVersion[]): Date | null {
@@ -92,31 +92,39 @@ function elsewhere(entry: Entry, { section }: Place): BrokerError {
   )
 }
 
-/** Opens a rotation for every secret that is due. One that cannot be opened is put off and stops no other. */
+/** Opens a rotation for every secret that is due. One that cannot be opened is put off and stops no other. Other brokers do the same at the same time. */
 export async function openDue(broker: Broker): Promise<void> {
   for (const row of await broker.ledger.secrets.due(dueRows)) {
-    const entry = broker.catalog.find(row.name)
+    const { id, name, nextRotationAt: dueAt } = row
+    // not by a row of `due`
+    if (dueAt === null) continue
+    const entry = broker.catalog.find(name)
     try {
-      if (entry === null || entry.config.strategy === null || !entry.config.built) await broker.ledger.secrets.schedule(row.id, null)
-      else
-        await openRotation(broker, entry, row.id, { reason: 'schedule', mode: 'normal', graceOverrideMs: null, trigger: 'schedule' }, null)
+      if (entry === null || entry.config.strategy === null || !entry.config.built) await broker.ledger.secrets.schedule(id, null, dueAt)
+      else await openRotation(broker, entry, id, { ...bySchedule, dueAt }, null)
     } catch (error) {
       const { code, retryAfterMs = retryMs } = named(error)
-      broker.log.warn({ secret: row.name, code }, 'a rotation that is due could not be opened')
-      await putOff(broker, row, retryAfterMs)
+      await putOff(broker, { ...row, nextRotationAt: dueAt }, code, retryAfterMs)
     }
   }
 }
 
-/** What cannot be put off either stays due, and keeps nobody else from being opened. */
-async function putOff(broker: Broker, { id, name }: SecretRow, forMs: number): Promise<void> {
+const bySchedule = { reason: 'schedule', mode: 'normal', graceOverrideMs: null, trigger: 'schedule' } as const
+
+/** Where another broker was faster there is nothing to put off. What cannot be put off either stays due, and keeps nobody else from being opened. */
+async function putOff(broker: Broker, { id, name, nextRotationAt: dueAt }: DueRow, code: string, forMs: number): Promise<void> {
+  const { ledger, log } = broker
   try {
-    const now = await broker.ledger.now()
-    await broker.ledger.secrets.schedule(id, new Date(now.getTime() + forMs))
+    const row = await ledger.secrets.byId(id)
+    if (row?.nextRotationAt?.getTime() !== dueAt.getTime() || (row.rotation !== null && !isOver(row.rotation.state))) return
+    log.warn({ secret: name, code }, 'a rotation that is due could not be opened')
+    await ledger.secrets.schedule(id, new Date((await ledger.now()).getTime() + forMs), dueAt)
   } catch (error) {
-    broker.log.warn({ secret: name, code: named(error).code }, 'a rotation that is due could not be put off')
+    log.warn({ secret: name, code: named(error).code }, 'a rotation that is due could not be put off')
   }
 }
+
+type DueRow = SecretRow & { readonly nextRotationAt: Date }
 
 /** Settles the writes that a process left behind when it died, by looking at the store. False: some of them could not be looked at yet. */
 export async function settleWrites(broker: Broker): Promise<boolean> {

@@ -63,7 +63,8 @@ export interface Secrets {
   byId(id: SecretId): Promise<SecretRow | null>
   /** Sets what a PUT gave; left out: unchanged. */
   describe(id: SecretId, facts: { readonly type?: string; readonly labels?: Readonly<Record<string, string>> }): Promise<void>
-  schedule(id: SecretId, nextRotationAt: Date | null): Promise<void>
+  /** With `was`: only where that is its due time still, so that nobody undoes what another one has decided since. */
+  schedule(id: SecretId, nextRotationAt: Date | null, was?: Date | null): Promise<void>
   /** Secrets whose `nextRotationAt` has passed and that have no open rotation, longest due first. */
   due(limit: number): Promise<readonly SecretRow[]>
   /** Sorted by name, after a cursor; with the facts that `rotation/status` shows. */

@@ -9,6 +9,8 @@ export interface RotateWish {
   readonly mode: 'normal' | 'compromise'
   readonly graceOverrideMs: number | null
   readonly trigger: Rotation['trigger']
+  /** Of the schedule: the due time that it stands for. */
+  readonly dueAt?: Date
 }
 
 /** Why this build or this config never rotates a secret; undefined when it does. */
@@ -51,6 +53,7 @@ export async function openRotation(
     reason: wish.reason,
     graceOverrideMs: wish.graceOverrideMs,
     op,
+    ...(wish.dueAt === undefined ? {} : { dueAt: wish.dueAt }),
     // a first version takes nothing from anybody
     approved: !approval || wish.trigger === 'first',
   })

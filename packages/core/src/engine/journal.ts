@@ -55,6 +55,8 @@ export interface RotationRequest {
   readonly graceOverrideMs: number | null
   readonly op: OperationId | null
   readonly approved: boolean
+  /** The due time that it is opened for; `conflict` once the secret has another one, because somebody was faster. Left out: whenever it is due. */
+  readonly dueAt?: Date
 }
 
 /** The right to move one rotation, for a time. */

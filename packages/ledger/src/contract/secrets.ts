@@ -57,6 +57,26 @@ export const secretChecks: readonly LedgerCheck[] = [
     },
   },
   {
+    title: 'what another one has scheduled since is not undone, and not rotated for the time before',
+    run: async ({ ledger, advance }) => {
+      const now = (await ledger.now()).getTime()
+      const [due, later] = [new Date(now + minute), new Date(now + hour)]
+      const { id } = await ledger.secrets.ensure(named('a'))
+      const next = async () => (await ledger.secrets.byId(id))?.nextRotationAt
+      await ledger.secrets.schedule(id, due, null)
+      assert.deepEqual(await next(), due)
+      await ledger.secrets.schedule(id, later, null)
+      await ledger.secrets.schedule(id, null, later)
+      assert.deepEqual(await next(), due)
+      await advance(2 * minute)
+      await ledger.secrets.schedule(id, later, due)
+      await refused('conflict', opening(ledger, 'a', { trigger: 'schedule', dueAt: due }))
+      assert.equal((await ledger.secrets.byId(id))?.rotation, null)
+      await opening(ledger, 'a', { trigger: 'schedule', dueAt: later })
+      await refused('not_found', ledger.secrets.schedule('sec_NONE' as SecretId, null, due))
+    },
+  },
+  {
     title: 'due are the secrets whose time has come and that nothing rotates, longest due first',
     run: async ({ ledger, advance }) => {
       const now = (await ledger.now()).getTime()

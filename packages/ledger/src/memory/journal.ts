@@ -16,7 +16,7 @@ import {
 } from '@keyturn/core'
 import { newRotationId } from '../identifier.ts'
 import { copy } from '../rules/copy.ts'
-import { leaseLost, rotationOpen, writeOpen } from '../rules/refusal.ts'
+import { leaseLost, notDue, rotationOpen, writeOpen } from '../rules/refusal.ts'
 import { approved, compromised, entered, graceOf, handedOver, mustAwaitValue, started, stepped, wished } from '../rules/rotation.ts'
 import { blank, patchedRevocations, patchedVersions } from '../rules/version.ts'
 import type { HeldRotation, MemoryState } from './state.ts'
@@ -39,6 +39,7 @@ export class MemoryJournal implements Journal {
       if (request.mode !== 'compromise') throw rotationOpen(held.rotation, graceOf(held.rotation, state.versionsOf(secret.id)), now)
       if (!isPromoted(held.rotation.state)) return this.#wake(held, compromised(held.rotation, request, now))
     }
+    if (request.dueAt !== undefined && secret.nextRotationAt?.getTime() !== request.dueAt.getTime()) throw notDue(secret.name)
     const write = state.writes.get(secret.id)
     if (write !== undefined && request.mode !== 'compromise') throw writeOpen(secret.name, write.intent.number)
     const rotation = started({ ...request, secret: secret.name }, newRotationId(state.random), state.random.uuid(), now)

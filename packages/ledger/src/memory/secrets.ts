@@ -42,7 +42,9 @@ export class MemorySecrets implements Secrets {
     this.#state.putSecret(id, { ...(type === undefined ? {} : { type }), ...(labels === undefined ? {} : { labels }) })
   }
 
-  async schedule(id: SecretId, nextRotationAt: Date | null): Promise<void> {
+  async schedule(id: SecretId, nextRotationAt: Date | null, was?: Date | null): Promise<void> {
+    const now = this.#state.secret(id).nextRotationAt
+    if (was !== undefined && now?.getTime() !== was?.getTime()) return
     this.#state.putSecret(id, { nextRotationAt: copy(nextRotationAt) })
   }
 

@@ -19,6 +19,11 @@ export function rotationOpen(open: Rotation, graceUntil: Date | null, now: Date)
   })
 }
 
+/** Somebody else has rotated or scheduled it since it was looked at. */
+export function notDue(secret: SecretName): BrokerError {
+  return new BrokerError('conflict', `${secret} is not due any more`)
+}
+
 /** A write through the broker has begun and not ended. It ends within moments, or is settled when the store can be asked. */
 export function writeOpen(secret: SecretName, number: number): BrokerError {
   return new BrokerError('conflict', `a write of ${secret} has not ended yet`, { detail: { write: number }, retryAfterMs: 1_000 })

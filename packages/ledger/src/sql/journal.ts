@@ -17,7 +17,7 @@ import {
 } from '@keyturn/core'
 import { integer, ms, type Sql, type Transaction } from '@keyturn/sql'
 import { newRotationId } from '../identifier.ts'
-import { leaseLost, rotationOpen, writeOpen } from '../rules/refusal.ts'
+import { leaseLost, notDue, rotationOpen, writeOpen } from '../rules/refusal.ts'
 import { approved, compromised, entered, graceOf, handedOver, mustAwaitValue, started, stepped, wished } from '../rules/rotation.ts'
 import { blank, patchedRevocations, patchedVersions } from '../rules/version.ts'
 import {
@@ -58,6 +58,7 @@ export class SqlJournal implements Journal {
         if (mode !== 'compromise') throw rotationOpen(held.rotation, graceOf(held.rotation, await versionsOf(tx, secretId)), now)
         if (!isPromoted(held.rotation.state)) return wake(tx, held, compromised(held.rotation, request, now))
       }
+      if (request.dueAt !== undefined && !(await isDueAt(tx, secretId, request.dueAt))) throw notDue(secret)
       const [write] = await tx.rows('select number from writes where secret_id = $1', [secretId])
       if (write !== undefined && mode !== 'compromise') throw writeOpen(secret, integer(write, 'number'))
       const rotation = started({ ...request, secret }, newRotationId(this.#random), this.#random.uuid(), now)
@@ -216,4 +217,8 @@ async function tell(tx: Transaction, rotation: Rotation, events: readonly Rotati
       code,
     ])
   }
+}
+
+async function isDueAt(tx: Transaction, id: SecretId, at: Date): Promise<boolean> {
+  return (await tx.rows('select 1 from secrets where id = $1 and next_rotation_at = $2', [id, ms(at)])).length > 0
 }

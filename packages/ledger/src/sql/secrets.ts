@@ -58,8 +58,10 @@ export class SqlSecrets implements Secrets {
     ])
   }
 
-  schedule(id: SecretId, nextRotationAt: Date | null): Promise<void> {
-    return this.#change(id, 'update secrets set next_rotation_at = $2 where id = $1', [ms(nextRotationAt)])
+  schedule(id: SecretId, nextRotationAt: Date | null, was?: Date | null): Promise<void> {
+    if (was === undefined) return this.#change(id, 'update secrets set next_rotation_at = $2 where id = $1', [ms(nextRotationAt)])
+    const next = `case when coalesce(next_rotation_at, -1) = coalesce(cast($3 as bigint), -1) then $2 else next_rotation_at end`
+    return this.#change(id, `update secrets set next_rotation_at = ${next} where id = $1`, [ms(nextRotationAt), ms(was)])
   }
 
   due(limit: number): Promise<readonly SecretRow[]> {

@@ -23,6 +23,7 @@ export async function openSchema(
   const { schema, what, steps, first } = options
   // as long as its tables are large, or as another broker is at theirs
   return database.patiently(async tx => {
+    await mustUse(tx, schema, what)
     const [known] = await tx.rows('select to_regclass($1)::text as name', [`${schema}.migrations`])
     const applied = known?.name === null ? 0 : await appliedIn(tx)
     if (applied === steps.length) return applied
@@ -38,6 +39,18 @@ export async function openSchema(
   })
 }
 
+/** A schema of somebody else is a closed door until its owner gives rights: not even what it lacks can be seen. */
+async function mustUse(tx: Transaction, schema: string, what: string): Promise<void> {
+  const [row] = await tx.rows(
+    `select case when has_schema_privilege(oid, 'usage') then 1 else 0 end as may from pg_namespace where nspname = $1`,
+    [schema],
+  )
+  if (row === undefined || integer(row, 'may') === 1) return
+  throw new BrokerError('precondition_failed', `${what}: this role has no rights in the schema ${schema}`, { hint: ownersTurn })
+}
+
+const ownersTurn = 'run keyturn migrate once with the URL of the role that owns the schema, and give this role its rights again'
+
 /** Whoever keeps the tables owns them; whoever begins may make a schema, or has one that was made for it. */
 async function mustMayMigrate(
   tx: Transaction,
@@ -46,7 +59,7 @@ async function mustMayMigrate(
   const [row] = await tx.rows(mayMigrate, [schema])
   if (row !== undefined && integer(row, 'may') === 1) return
   throw new BrokerError('precondition_failed', `${what}: the schema ${schema} lacks ${missing} steps, and this role may not make them`, {
-    hint: 'run keyturn migrate once with the URL of the role that owns the schema, and give this role its rights again',
+    hint: ownersTurn,
   })
 }
 
