@@ -137,12 +137,23 @@ describe('keys from the environment', () => {
     expect((await agree({ confirm: 'v2', confirmation, loses: 1 })).status).toBe(409)
     expect((await agree({ confirm: 'v1', confirmation: `${confirmation}x`, loses: 1 })).status).toBe(409)
     expect((await read(child, 'lost')).body.value).toBe('under v1')
-    expect(await agree({ confirm: 'v1', confirmation, loses: 1 })).toMatchObject({ status: 200, body: { state: 'destroyed' } })
+    expect(await agree({ confirm: 'v1', confirmation, loses: 1 })).toMatchObject({
+      status: 200,
+      body: { state: 'destroyed', next: expect.stringContaining('the variable TALOS_KEK_v1') },
+    })
     const gone = await read(child, 'lost')
     expect([gone.status, gone.body.detail]).toEqual([412, expect.stringMatching(/KEK v1 was destroyed on .*cannot be recovered/)])
     expect(await status(child)).toMatchObject({ loaded: ['v2'], stale_counts: {} })
-    const why = await serve({ ...v1, ...v2, TALOS_CURRENT_KEK_ID: 'v2' }).catch((error: Error) => error.message)
-    expect(why).toMatch(/KEK v1 was destroyed/)
+    const lost = { ok: true, what: 'KEK v1', detail: 'it was destroyed: 1 rows in store sealed are lost' }
+    // a variable that was forgotten keeps nobody from starting, and is told until it is gone
+    child = await serve({ ...v1, ...v2, TALOS_CURRENT_KEK_ID: 'v2' })
+    expect(await status(child)).toMatchObject({ loaded: ['v2'], findings: [lost, { name: 'KEK not gone', what: 'KEK v1' }] })
+    expect((await read(child, 'lost')).status).toBe(412)
+    const why = await serve({ ...v1, ...v2, TALOS_CURRENT_KEK_ID: 'v1' }).catch((error: Error) => error.message)
+    expect(why).toMatch(/KEK v1 is destroyed since/)
+    child = await serve({ ...v2, TALOS_CURRENT_KEK_ID: 'v2' })
+    expect((await status(child)).findings).toMatchObject([lost])
+    expect(child.output).not.toContain('put back')
   })
 })
 

@@ -4,7 +4,7 @@ import type { BrokerError } from '@keyturn/core'
 import type { NamedFinding } from '../examine.ts'
 import { dueOf } from './kek-due.ts'
 import { type KekFacts, wrapsOf } from './kek-facts.ts'
-import { unreadable } from './kek-watch.ts'
+import { isDestroyed, unreadable } from './kek-watch.ts'
 import { activeOf, promotion, promotionWord } from './promotion.ts'
 import { exposure } from './retiring.ts'
 
@@ -25,13 +25,22 @@ export function kekFindings(
   const decided = promotion(records, live, own.wanted)
   const waits = active !== undefined && live.length > 0 && decided.kind === 'waiting'
   return [
-    ...unreadable(uses, id => own.ids.includes(id)).map(({ kek, part, rows }) => ({
-      ok: false,
-      what: `KEK ${kek}`,
-      name: 'KEK missing',
-      detail: `it is not loaded: ${rows} rows in ${part} cannot be read`,
-      hint: `put KEK ${kek} back`,
-    })),
+    ...unreadable(uses, id => own.ids.includes(id)).map(({ kek, part, rows }) =>
+      isDestroyed(records, kek)
+        ? {
+            ok: true,
+            what: `KEK ${kek}`,
+            detail: `it was destroyed: ${rows} rows in ${part} are lost`,
+            hint: 'delete them, or write them anew',
+          }
+        : {
+            ok: false,
+            what: `KEK ${kek}`,
+            name: 'KEK missing',
+            detail: `it is not loaded: ${rows} rows in ${part} cannot be read`,
+            hint: `put KEK ${kek} back`,
+          },
+    ),
     ...due.map(detail => ({
       ok: false,
       what: `KEK ${active?.id}`,

@@ -48,7 +48,7 @@ export function kekStatus(facts: KekFacts, asker: Asker): object {
       .map(({ op_id, kind, state, started }) => ({ op_id, kind, state, started })),
     safe_to_retire: Object.fromEntries(known.map(record => [record.id, safetyOf(facts, record)])),
     refusal: asker.refusal,
-    findings: kekFindings(facts, { ids: asker.loaded, wanted, thresholdMs: asker.thresholdMs }),
+    findings: kekFindings(facts, { ids: asker.loaded, wanted, thresholdMs: asker.thresholdMs, left: asker.left }),
     due: due.length > 0,
     due_reasons: due,
     unreachable: facts.uses.flatMap(({ part, error }) => (error === undefined ? [] : [{ part, code: error.code, detail: error.message }])),

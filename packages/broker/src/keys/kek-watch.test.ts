@@ -35,7 +35,7 @@ function watch(): KekWatch {
   const parts = {
     ledger,
     clock,
-    life: { keyring, provider: {} },
+    life: { keyring, provider: {}, records: [] },
     parts: Object.keys(uses).map(name => ({
       name,
       open: async () => ({ keks: async () => [use(uses[name] ?? 0)] }) as unknown as Envelopes,

@@ -74,6 +74,10 @@ export class KekWatch {
     if (said === this.#unreadable) return
     this.#unreadable = said
     for (const { kek, part, rows } of found) {
+      if (isDestroyed(life.records, kek)) {
+        log.warn({ kek, part, rows }, `KEK ${kek} was destroyed: ${rows} rows in ${part} are lost; delete them, or write them anew`)
+        continue
+      }
       log.error(
         { kek, part, rows },
         `KEK ${kek} is not loaded: ${rows} rows in ${part} cannot be read until it is put back; the rest is served`,
@@ -155,6 +159,11 @@ export function unreadable(
   return uses.flatMap(({ part, keks = [] }) =>
     keks.map(({ id, needs }) => ({ kek: id, part, rows: sumOf(needs) })).filter(({ kek, rows }) => rows > 0 && !has(kek)),
   )
+}
+
+/** Whether a KEK is no more, so that nobody can put it back. */
+export function isDestroyed(records: readonly KekRecord[], id: string): boolean {
+  return records.some(record => record.id === id && record.state === 'destroyed')
 }
 
 /** `k2` after `k1`, `main-2` after `main`; what is taken is passed over. */
