@@ -22,12 +22,16 @@ export const campaign = component(
     ...counts,
     started: time,
     finished: timeOrNull,
-    /** The ledger, each store of sealed values by the name of its section, and the backups. */
+    /**
+     * The ledger, each store of sealed values by the name of its section, and `backups`: the versions in the bundles that are kept, which `total` and its
+     * like beside `note` leave out.
+     */
     databases: z.array(z.object({ name: z.string(), ...counts, state: z.enum(['waiting', 'running', 'done', 'failed']) })),
     /** The first rows that could not be opened: never a value. */
     failures: z.array(
       z.object({
         database: z.string(),
+        /** Its name; where nobody knows it now, its id. */
         secret: z.string(),
         version: z.string(),
         kek: z.string(),

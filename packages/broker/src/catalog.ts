@@ -68,6 +68,15 @@ export class Catalog {
     })
   }
 
+  /** The name of what lies at a path of a store; null: the config gives it none. */
+  nameAt(store: string, path: StorePath): SecretName | null {
+    const isThere = (place: SecretPlace) => place.store === store && place.path === path
+    const named = [...this.#config.secrets.values()].find(({ places }) => places.some(isThere))
+    if (named !== undefined) return named.name
+    const names = this.territories.filter(({ section }) => section.name === store).flatMap(territory => nameIn(territory, path) ?? [])
+    return names.find(name => this.#config.find(name)?.places.some(isThere)) ?? null
+  }
+
   /** Every name that the config itself has, sorted. */
   named(): readonly SecretName[] {
     return [...this.#config.secrets.values()].filter(secret => secret.places.length > 0).map(secret => secret.name)

@@ -193,6 +193,7 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
       random,
       log,
       renewBundles: wish => bundles.renew(wish),
+      nameAt: (section, path) => catalog.nameAt(section, path),
       instance: life.id,
       backUp: {
         isNeeded: kind => needsBackup(config, kind),

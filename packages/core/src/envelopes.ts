@@ -106,6 +106,8 @@ export interface Envelopes {
   progress(id: string): Promise<PassProgress | null>
   /** What it could not open, in the order of the rows. */
   failures(id: string, limit: number): Promise<readonly PassFailure[]>
+  /** Where a secret is, or was before it was deleted; null when none has this id. Present where there are secrets with paths. */
+  pathOf?(id: SecretId): Promise<StorePath | null>
   /** Drops what is kept of a pass. */
   forget(id: string): Promise<void>
   /**

@@ -319,6 +319,8 @@ export interface Campaigns {
   unfinished(): Promise<readonly Campaign[]>
   /** The newest of a kind, open or over. */
   last(kind: PassKind): Promise<Campaign | null>
+  /** The newest of a kind that went through everything: `done` or `failed`. */
+  lastWhole(kind: PassKind): Promise<Campaign | null>
   /** Moves an open campaign; one that is over stays as it is: false. `not_found` when there is none. */
   move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<boolean>
 }

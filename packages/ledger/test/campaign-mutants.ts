@@ -68,6 +68,7 @@ export const campaignMutants: readonly Mutant[] = [
           move: async (id, to) => {
             await campaigns.move(id, to)
             moved.set(id, to)
+            return true
           },
           byId: async id => {
             const campaign = await campaigns.byId(id)

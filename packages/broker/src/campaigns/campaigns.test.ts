@@ -122,10 +122,10 @@ describe('a re-wrap', () => {
       failed: 1,
       note: '1 rows could not be opened, and are as they were',
     })
-    expect(view.failures).toMatchObject([{ secret: 'sec_store-0_3', version: '1', kek: 'v1', code: 'corrupt' }])
+    expect(view.failures).toMatchObject([{ secret: 'named app/sec_store-0_3', version: '1', kek: 'v1', code: 'corrupt' }])
     await of.until('the alert', () => of.records.length >= 2)
     expect(of.records).toContainEqual(
-      expect.objectContaining({ action: 'alert', code: 'corrupt', secret: 'sec_store-0_3', version: '1', source: 'store 0' }),
+      expect.objectContaining({ action: 'alert', code: 'corrupt', secret: 'named app/sec_store-0_3', version: '1', source: 'store 0' }),
     )
     expect(await broker.figures()).toContainEqual(expect.objectContaining({ kind: 'rewrap', rows: 125, damaged: 1, unreadable: 0 }))
   })
@@ -207,7 +207,10 @@ describe('what is in the way', () => {
     await of.promote('v2', 'v1')
     const broker = started(of.broker({ holds: ['v2', 'v1'] }))
     const campaign = await broker.begin(wish())
-    await of.until('the note', async () => (await of.ledger.campaigns.byId(campaign.id))?.note === 'store 1 does not answer')
+    await of.until(
+      'the note',
+      async () => (await of.ledger.campaigns.byId(campaign.id))?.note === 'store 1 does not answer: it is tried again by itself',
+    )
     expect(first.changes.length).toBe(100)
     expect((await shown(broker, campaign)).databases.map(({ state }) => state)).toEqual(['done', 'running'])
     release()
@@ -226,11 +229,14 @@ describe('what is in the way', () => {
     await of.promote('v2', 'v1')
     const broker = started(of.broker({ holds: ['v2', 'v1'] }))
     const campaign = await broker.begin(wish())
-    await of.until('the note', async () => (await of.ledger.campaigns.byId(campaign.id))?.note === 'store 1: connection refused')
+    await of.until(
+      'the note',
+      async () => (await of.ledger.campaigns.byId(campaign.id))?.note === 'store 1: connection refused: it is tried again by itself',
+    )
     expect(await shown(broker, campaign)).toMatchObject({
       state: 'running',
       done: 100,
-      note: 'store 1: connection refused; store 1 does not answer',
+      note: 'store 1: connection refused: it is tried again by itself',
     })
     second.at = () => undefined
     await ended(of, campaign)

@@ -1,37 +1,32 @@
-import { BrokerError, type Clock, type Envelopes, type OperationId, type PassKind, type Random } from '@keyturn/core'
+import { BrokerError, type Clock, type OperationId, type PassKind, type Random } from '@keyturn/core'
 import type { Keyring } from '@keyturn/envelope'
 import type { Campaign, Ledger } from '@keyturn/ledger'
 import type { Logger } from 'pino'
 import { named } from '../exchange.ts'
 import type { SealedPart } from '../keys/sealed-parts.ts'
+import { Asides } from './asides.ts'
 import { CampaignRun } from './campaign-run.ts'
 import { Damage } from './damage.ts'
+import { endCampaign } from './ending.ts'
 import { type CampaignFigures, Counters } from './figures.ts'
 import type { Sealing } from './outcomes.ts'
 import { Preparation, type PreparationParts } from './preparation.ts'
-import { scrubEveryMs, scrubPace } from './scrub-pace.ts'
+import { type RenewalParts, Renewals } from './renewals.ts'
+import type { NameParts } from './row-names.ts'
+import { scrubPace } from './scrub-pace.ts'
+import { type DamagedValue, damagedValues, scrubIfDue } from './scrubs.ts'
 import { currentOf, hindrance, type Situation, targetOf } from './target.ts'
 import { campaignView, progressOf, sumOf } from './view.ts'
 
 const lookMs = 15_000
 /** While one runs: how soon an abort elsewhere, or a new current KEK, is noticed. */
 const lookRunningMs = 2_000
-/** For how long what a process lacks is taken for known. */
-const asideMs = 10_000
-
-/** What is to become of the backups when the databases are through. */
-export interface BundlesWish {
-  readonly kind: 'rewrap' | 'reencrypt'
-  readonly pass: OperationId
-  readonly toKek: string
-  readonly signal: AbortSignal
-}
 
 type CampaignWish = Pick<Campaign, 'kind' | 'principal' | 'reason'>
 
 /** What campaigns are run with. */
-export interface CampaignParts extends PreparationParts {
-  readonly ledger: Pick<Ledger, 'campaigns' | 'keks' | 'instances' | 'secrets' | 'now'>
+export interface CampaignParts extends PreparationParts, RenewalParts, NameParts {
+  readonly ledger: Pick<Ledger, 'campaigns' | 'keks' | 'instances' | 'secrets' | 'backups' | 'now'>
   readonly keyring: Pick<Keyring, 'currentId' | 'wanted' | 'has'>
   /** Every database with sealed rows. */
   readonly parts: readonly SealedPart[]
@@ -40,8 +35,6 @@ export interface CampaignParts extends PreparationParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
-  /** Renews what is closed in the backups on this machine; left out: there are none. Twice is once. */
-  readonly renewBundles?: (wish: BundlesWish) => Promise<{ readonly notes: readonly string[] }>
 }
 
 /**
@@ -52,10 +45,11 @@ export class Campaigns {
   readonly #parts: CampaignParts
   readonly #runs = new Map<OperationId, CampaignRun>()
   readonly #stopping = new Set<Promise<void>>()
-  readonly #asides = new Map<string, { readonly untilMs: number; readonly aside: Promise<boolean> }>()
+  readonly #asides: Asides
   readonly #counters = new Counters()
   readonly #damage: Damage
   readonly #preparation: Preparation
+  readonly #renewals: Renewals
   #loop: Promise<void> | null = null
   readonly #stop = new AbortController()
   #woken = false
@@ -65,6 +59,8 @@ export class Campaigns {
     this.#parts = parts
     this.#damage = new Damage(parts)
     this.#preparation = new Preparation(parts, () => this.wake())
+    this.#renewals = new Renewals(parts, () => this.wake())
+    this.#asides = new Asides(parts)
   }
 
   start(): void {
@@ -83,6 +79,7 @@ export class Campaigns {
     this.wake()
     await this.#loop
     await this.#preparation.stop()
+    await this.#renewals.stop()
     for (const id of [...this.#runs.keys()]) this.#leave(id)
     await Promise.all(this.#stopping)
   }
@@ -136,6 +133,11 @@ export class Campaigns {
     })
   }
 
+  /** What scrubs found damaged, and none found healed since. */
+  damaged(): Promise<readonly DamagedValue[]> {
+    return damagedValues(this.#parts)
+  }
+
   async #waitsFor(campaign: Campaign): Promise<'kek' | 'backup' | null> {
     if (campaign.state !== 'waiting') return null
     return hindrance(campaign, await this.#situation()) === null ? 'backup' : 'kek'
@@ -171,7 +173,7 @@ export class Campaigns {
   }
 
   async #look(): Promise<void> {
-    await this.#try('scrub', () => this.#scrubIfDue())
+    await this.#try('scrub', () => scrubIfDue(this.#parts))
     const unfinished = await this.#parts.ledger.campaigns.unfinished()
     const ids = new Set(unfinished.map(({ id }) => id))
     for (const id of [...this.#runs.keys()].filter(id => !ids.has(id))) await this.#try(id, () => this.#ended(id))
@@ -198,22 +200,6 @@ export class Campaigns {
     return { records, live, own: { currentId: keyring.currentId, wanted: keyring.wanted } }
   }
 
-  /** Once a day, whichever broker looks first. */
-  async #scrubIfDue(): Promise<void> {
-    const { ledger } = this.#parts
-    const last = await ledger.campaigns.last('scrub')
-    if (last !== null && (last.finishedAt === null || (await ledger.now()).getTime() - last.startedAt.getTime() < scrubEveryMs)) return
-    const reason = 'every stored value, once a day'
-    await ledger.campaigns.open({ kind: 'scrub', kekId: null, principal: 'keyturn', reason, state: 'running' })
-    if (last !== null) await this.#forget(last)
-  }
-
-  /** What a former scrub left in the databases; where damage was found it stays, for whoever looks. */
-  async #forget({ id, state }: Campaign): Promise<void> {
-    if (state === 'failed') return
-    for (const part of this.#parts.parts) await this.#try(id, async () => (await part.open()).forget(id))
-  }
-
   async #attend(campaign: Campaign, situation: Situation): Promise<void> {
     const why = hindrance(campaign, situation)
     if (why !== null && targetOf(situation) !== campaign.kekId) return this.#redirect(campaign, situation)
@@ -226,7 +212,7 @@ export class Campaigns {
     if (campaign.state === 'running' && run.trouble === run.told) return
     run.told = run.trouble
     if (run.told !== null) this.#parts.log.warn({ op: campaign.id, kind: campaign.kind, why: run.told }, 'a campaign is held up')
-    await this.#tell({ ...campaign, state: 'running' }, run.told)
+    await this.#tell({ ...campaign, state: 'running' }, run.told === null ? null : `${run.told}: it is tried again by itself`)
   }
 
   /** Brokers have troubles of their own: each tells of what it met and takes back what it told. */
@@ -252,7 +238,7 @@ export class Campaigns {
       clock,
       random,
       sealing,
-      aside: envelopes => this.#aside(envelopes),
+      aside: envelopes => this.#asides.of(envelopes),
       ...(kind === 'scrub' ? { pace: scrubPace(id, startedAt, clock) } : {}),
       stepped: (part, rows, unopened) => {
         this.#counters.count(kind, rows, unopened)
@@ -272,83 +258,20 @@ export class Campaigns {
     this.#stopping.add(stopping)
   }
 
-  /** Somebody else ended it, or a person did. */
+  /** Somebody else ended it, or a person did. The backups of this machine are nobody else's to renew. */
   async #ended(id: OperationId): Promise<void> {
     this.#leave(id)
     this.#damage.forget(id)
     const campaign = await this.#parts.ledger.campaigns.byId(id)
-    if (campaign !== null && campaign.state !== 'aborted') await this.#renewBundles(campaign)
+    if (campaign === null || campaign.state === 'aborted') this.#renewals.leave(id)
+    else this.#renewals.notesOf(campaign)
   }
 
   async #end(campaign: Campaign): Promise<void> {
-    const { ledger, parts, clock, audit, log } = this.#parts
-    const notes = await this.#renewBundles(campaign)
-    const all = await progressOf(parts, campaign.id, clock, 0)
-    // what was asked last must have said that it is through
-    if (this.#stop.signal.aborted || all.some(({ progress }) => progress?.over !== true)) return
-    const sum = sumOf(all)
-    const state = sum.failed > 0 ? 'failed' : 'done'
-    const rows = sum.failed > 0 ? `${sum.failed} rows could not be opened, and are as they were` : await this.#leftOver(campaign)
-    const note = rows === null && notes.length === 0 ? null : [...(rows === null ? [] : [rows]), ...notes].join('; ')
-    await ledger.campaigns.move(campaign.id, { state, note })
-    log.info({ op: campaign.id, kind: campaign.kind, state, ...sum }, 'a campaign is over')
+    const notes = this.#renewals.notesOf(campaign)
+    if (notes === null || this.#stop.signal.aborted || !(await endCampaign(this.#parts, campaign, notes))) return
     this.#leave(campaign.id)
     this.#damage.forget(campaign.id)
-    await audit.append({
-      principal: 'keyturn',
-      action: `${campaign.kind}.${state}`,
-      secret: null,
-      version: null,
-      field: null,
-      outcome: state === 'done' ? 'allowed' : 'failed',
-      code: null,
-      requestId: campaign.id,
-      source: `done ${sum.done} skipped ${sum.skipped} failed ${sum.failed} of ${sum.total}`,
-    })
-  }
-
-  /** Rows that somebody closed under another KEK meanwhile; null: none. */
-  async #leftOver({ kekId }: Campaign): Promise<string | null> {
-    if (kekId === null) return null
-    let left = 0
-    for (const part of this.#parts.parts) {
-      for (const { id, needs } of await (await part.open()).keks()) {
-        if (id !== kekId) left += Object.values(needs).reduce((sum, rows) => sum + rows, 0)
-      }
-    }
-    return left === 0 ? null : `${left} rows were closed under another KEK meanwhile: the next campaign takes them`
-  }
-
-  /** What there is to say of the backups. One that cannot be renewed keeps no campaign from its end: what it needs is counted where KEKs are retired. */
-  async #renewBundles({ id, kind, kekId }: Campaign): Promise<readonly string[]> {
-    const { renewBundles, log } = this.#parts
-    if (renewBundles === undefined || kind === 'scrub' || kekId === null) return []
-    try {
-      return (await renewBundles({ kind, pass: id, toKek: kekId, signal: this.#stop.signal })).notes
-    } catch (error) {
-      const { code, message } = named(error)
-      log.warn({ op: id, code }, 'the backups on this machine could not be renewed')
-      return [`backups: ${message}`]
-    }
-  }
-
-  /** A KEK that rows need, that is not loaded here and is by another broker: that one goes on, and nothing is counted as unreadable that is not. */
-  #aside(envelopes: Envelopes): Promise<boolean> {
-    const nowMs = this.#parts.clock.now().getTime()
-    const known = this.#asides.get(envelopes.store)
-    if (known !== undefined && nowMs < known.untilMs) return known.aside
-    const aside = this.#lacks(envelopes)
-    this.#asides.set(envelopes.store, { untilMs: nowMs + asideMs, aside })
-    aside.catch(() => this.#asides.delete(envelopes.store))
-    return aside
-  }
-
-  async #lacks(envelopes: Envelopes): Promise<boolean> {
-    const { keyring, ledger } = this.#parts
-    const needed = (await envelopes.keks()).filter(({ needs }) => Object.values(needs).some(rows => rows > 0))
-    const absent = needed.filter(({ id }) => !keyring.has(id))
-    if (absent.length === 0) return false
-    const live = await ledger.instances.live()
-    return absent.some(({ id }) => live.some(({ loaded }) => loaded.includes(id)))
+    this.#renewals.forget(campaign.id)
   }
 }

@@ -1,15 +1,15 @@
 import type { AuditEvent } from '@keyturn/audit'
 import type { OperationId } from '@keyturn/core'
-import type { Campaign, Ledger } from '@keyturn/ledger'
+import type { Campaign } from '@keyturn/ledger'
 import type { Logger } from 'pino'
 import type { Unopened } from './outcomes.ts'
+import { type NameParts, nameOfRow } from './row-names.ts'
 
 /** Told one by one of each campaign; of the rest only how many, at its end. */
 const toldMax = 100
 
 /** Where damage is told. */
-export interface DamageParts {
-  readonly ledger: Pick<Ledger, 'secrets'>
+export interface DamageParts extends NameParts {
   readonly audit: { append(event: AuditEvent): Promise<void> }
   readonly log: Pick<Logger, 'warn' | 'error'>
 }
@@ -45,10 +45,9 @@ export class Damage {
   }
 
   async #tell({ id, kind }: Campaign, part: string, { row }: Unopened): Promise<void> {
-    const { ledger, audit, log } = this.#parts
-    const { secretId, number } = row.slot
-    const known = row.slot.kind === 'root' ? null : await ledger.secrets.byId(secretId).catch(() => null)
-    const secret = known?.name ?? secretId
+    const { audit, log } = this.#parts
+    const { number } = row.slot
+    const secret = await nameOfRow(this.#parts, part, row.slot)
     log.error({ op: id, kind, part, secret, version: number }, 'a stored value is damaged')
     const base = { principal: 'keyturn', action: 'alert', field: null, outcome: 'failed', code: 'corrupt' } as const
     await audit

@@ -1,6 +1,7 @@
 import { BrokerError, bounded, type Clock, type PassFailure, type PassProgress } from '@keyturn/core'
-import type { Campaign, Ledger } from '@keyturn/ledger'
+import type { BackupRecord, Campaign, Ledger } from '@keyturn/ledger'
 import type { SealedPart } from '../keys/sealed-parts.ts'
+import { type NameParts, nameOfRow } from './row-names.ts'
 
 const answerMs = 5_000
 const failuresMax = 100
@@ -51,20 +52,16 @@ export function sumOf(all: readonly PartProgress[]): Omit<PassProgress, 'over'> 
 }
 
 /** What a view of a campaign is made from. */
-export interface ViewParts {
-  readonly ledger: Pick<Ledger, 'secrets'>
-  readonly parts: readonly SealedPart[]
+export interface ViewParts extends NameParts {
+  readonly ledger: Pick<Ledger, 'secrets' | 'backups'>
   readonly clock: Clock
 }
 
 /** A campaign as `rotation-status` shows it. */
-export async function campaignView(
-  { ledger, parts, clock }: ViewParts,
-  campaign: Campaign,
-  waitsFor: 'kek' | 'backup' | null,
-): Promise<object> {
-  const all = await progressOf(parts, campaign.id, clock, failuresMax)
-  const silent = all.filter(each => each.silent).map(each => `${each.part} does not answer`)
+export async function campaignView(known: ViewParts, campaign: Campaign, waitsFor: 'kek' | 'backup' | null): Promise<object> {
+  const all = await progressOf(known.parts, campaign.id, known.clock, failuresMax)
+  // what a broker has told of it already says more
+  const silent = all.filter(each => each.silent && campaign.note?.includes(each.part) !== true).map(each => `${each.part} does not answer`)
   const notes = [...(campaign.note === null ? [] : [campaign.note]), ...silent]
   return {
     op_id: campaign.id,
@@ -76,8 +73,8 @@ export async function campaignView(
     ...sumOf(all),
     started: campaign.startedAt,
     finished: campaign.finishedAt,
-    databases: all.map(each => partView(campaign, each)),
-    failures: await failuresOf(ledger, all),
+    databases: [...all.map(each => partView(campaign, each)), ...backupsView(campaign, all, await known.ledger.backups.all())],
+    failures: await failuresOf(known, all),
     items: [],
   }
 }
@@ -93,13 +90,26 @@ function partState({ state }: Campaign, progress: PassProgress | null): 'waiting
   return progress !== null && state === 'running' ? 'running' : 'waiting'
 }
 
-async function failuresOf(ledger: ViewParts['ledger'], all: readonly PartProgress[]): Promise<readonly object[]> {
+/** The versions in the backups that are kept: those under the KEK that it leads to, and the others. No entry where there are none. */
+function backupsView({ kind, kekId, state }: Campaign, all: readonly PartProgress[], backups: readonly BackupRecord[]): readonly object[] {
+  const counts = backups.flatMap(({ keks }) => Object.entries(keks))
+  if (kind === 'scrub' || kekId === null || counts.length === 0) return []
+  const total = counts.reduce((sum, [, opens]) => sum + opens, 0)
+  const done = counts.reduce((sum, [id, opens]) => (id === kekId ? sum + opens : sum), 0)
+  const isOver = state === 'done' || state === 'failed'
+  const failed = isOver ? total - done : 0
+  const isBegun = state === 'running' && all.every(({ progress }) => progress?.over === true)
+  const ended = failed > 0 ? 'failed' : 'done'
+  return [{ name: 'backups', total, done, skipped: 0, failed, state: isOver ? ended : isBegun ? 'running' : 'waiting' }]
+}
+
+async function failuresOf(known: ViewParts, all: readonly PartProgress[]): Promise<readonly object[]> {
   const found = all.flatMap(({ part, failures }) => failures.map(failure => ({ part, failure }))).slice(0, failuresMax)
   const views: object[] = []
   for (const { part, failure } of found) {
     const { slot, kekId, code, message } = failure
-    const row = slot.kind === 'root' ? null : await ledger.secrets.byId(slot.secretId)
-    views.push({ database: part, secret: row?.name ?? slot.secretId, version: String(slot.number), kek: kekId, code, detail: message })
+    const secret = await nameOfRow(known, part, slot)
+    views.push({ database: part, secret, version: String(slot.number), kek: kekId, code, detail: message })
   }
   return views
 }

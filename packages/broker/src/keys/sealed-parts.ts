@@ -11,6 +11,8 @@ const answerMs = 5_000
 export interface SealedPart {
   /** `ledger`, or `store` and the name of the section. */
   readonly name: string
+  /** The section of the store; left out: it is the ledger. */
+  readonly section?: string
   /** Opens the store if it is not open. Errors as in `Section.ask`. */
   open(): Promise<Envelopes>
 }
@@ -27,6 +29,7 @@ export function sealedParts(ledger: Pick<Ledger, 'envelopes'>, sections: readonl
     { name: 'ledger', open: async () => ledger.envelopes },
     ...stores.map(section => ({
       name: `store ${section.name}`,
+      section: section.name,
       open: () => section.ask(async store => envelopesOf(section, store.envelopes)),
     })),
   ]

@@ -6,6 +6,7 @@ import { SecretValue } from '@keyturn/core'
 import { EnvelopeSealer, Keyring, WrapMeter } from '@keyturn/envelope'
 import { MemoryLedger } from '@keyturn/ledger'
 import { type CampaignParts, Campaigns } from '../../src/campaigns/campaigns.ts'
+import type { Sealing } from '../../src/campaigns/outcomes.ts'
 import { sealings } from '../../src/campaigns/sealings.ts'
 import type { SealedPart } from '../../src/keys/sealed-parts.ts'
 import { SealedRows } from './sealed-rows.ts'
@@ -74,6 +75,11 @@ export class Deployment {
     return new EnvelopeSealer({ keyring: new Keyring({ keks, current }), random, store, meter: null })
   }
 
+  /** What opens and closes rows with every KEK. */
+  sealing(store: string): Sealing {
+    return sealings({ keyring: this.keyring(), random, meter: new WrapMeter({ add: async (_, count) => count }) })(store)
+  }
+
   #filled(store: string, count: number): SealedRows {
     const sealer = this.sealer(store)
     const values = Array.from({ length: count }, (_, index) => SecretValue.text(`${store}/${index}`))
@@ -96,7 +102,9 @@ export class Deployment {
     this.#brokers += 1
     const instance = `broker-${this.#brokers}`
     const keyring = this.keyring(options.holds)
-    const parts = this.databases.map((database, index): SealedPart => ({ name: `store ${index}`, open: async () => database }))
+    const parts = this.databases.map(
+      (database, index): SealedPart => ({ name: `store ${index}`, section: `section ${index}`, open: async () => database }),
+    )
     const meter = new WrapMeter({ add: async (_, count) => count })
     return new Campaigns({
       ledger: this.ledger,
@@ -108,6 +116,7 @@ export class Deployment {
       random,
       log: quiet,
       instance,
+      nameAt: (section, path) => (section === 'section 0' ? `named ${path}` : null),
       ...options.more,
     })
   }

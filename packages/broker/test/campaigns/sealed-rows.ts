@@ -8,6 +8,8 @@ import {
   type PassOutcome,
   type PassProgress,
   type Sealed,
+  type SecretId,
+  type StorePath,
 } from '@keyturn/core'
 
 /** A place in a call at which a test may fail it, hold it, or change rows. */
@@ -114,6 +116,10 @@ export class SealedRows implements Envelopes {
 
   async failures(id: string, limit: number): Promise<readonly PassFailure[]> {
     return this.#pass(id).failures.slice(0, limit)
+  }
+
+  async pathOf(id: SecretId): Promise<StorePath> {
+    return `app/${id}` as StorePath
   }
 
   async forget(id: string): Promise<void> {

@@ -104,6 +104,10 @@ export const campaignChecks: readonly LedgerCheck[] = [
       const third = await ledger.campaigns.open(scrub)
       assert.deepEqual(await ledger.campaigns.last('scrub'), third)
       assert.equal(await ledger.campaigns.last('reencrypt'), null)
+      assert.deepEqual(await ledger.campaigns.lastWhole('scrub'), await ledger.campaigns.byId(first.id))
+      await ledger.campaigns.move(third.id, { state: 'aborted', note: null })
+      assert.deepEqual(await ledger.campaigns.lastWhole('scrub'), await ledger.campaigns.byId(first.id))
+      assert.equal(await ledger.campaigns.lastWhole('rewrap'), null)
     },
   },
 ]

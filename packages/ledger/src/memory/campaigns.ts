@@ -17,8 +17,8 @@ export class MemoryCampaigns implements Campaigns {
     const open = [...campaigns.values()].find(campaign => campaign.kind === kind && isUnfinished(campaign.state))
     if (open?.kekId === kekId) return copy(open)
     const startedAt = clock.now()
-    if (open !== undefined) campaigns.set(open.id, { ...open, state: 'aborted', finishedAt: startedAt, note: overtaken({ kekId }) })
     const id = newOperationId(random)
+    if (open !== undefined) campaigns.set(open.id, { ...open, state: 'aborted', finishedAt: startedAt, note: overtaken({ id, kekId }) })
     operations.set(id, { id, kind, principal, reason, startedAt })
     const campaign: Campaign = { id, kind, kekId, state, principal, reason, startedAt, finishedAt: null, note: null }
     campaigns.set(id, campaign)
@@ -35,6 +35,11 @@ export class MemoryCampaigns implements Campaigns {
 
   async last(kind: PassKind): Promise<Campaign | null> {
     return copy([...this.#state.campaigns.values()].findLast(campaign => campaign.kind === kind) ?? null)
+  }
+
+  async lastWhole(kind: PassKind): Promise<Campaign | null> {
+    const whole = (campaign: Campaign) => campaign.kind === kind && (campaign.state === 'done' || campaign.state === 'failed')
+    return copy([...this.#state.campaigns.values()].findLast(whole) ?? null)
   }
 
   async move(id: OperationId, to: { readonly state: Campaign['state']; readonly note: string | null }): Promise<boolean> {

@@ -7,8 +7,8 @@ export type CampaignRequest = Pick<Campaign, 'kind' | 'kekId' | 'principal' | 'r
 export const isUnfinished = (state: Campaign['state']): boolean => state === 'waiting' || state === 'running'
 
 /** Why an open campaign makes way for another one. */
-export function overtaken({ kekId }: Pick<Campaign, 'kekId'>): string {
-  return kekId === null ? 'another one took its place' : `another one took its place, which leads to the KEK ${kekId}`
+export function overtaken({ id, kekId }: Pick<Campaign, 'id' | 'kekId'>): string {
+  return kekId === null ? `it goes on as ${id}` : `it goes on as ${id}, which leads to KEK ${kekId}`
 }
 
 export const noCampaign = (id: OperationId): BrokerError => new BrokerError('not_found', `no campaign ${id} in the ledger`)

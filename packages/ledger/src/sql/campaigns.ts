@@ -21,8 +21,8 @@ export class SqlCampaigns implements Campaigns {
       await lockLedger(tx)
       const [open] = (await tx.rows(`${selected} where c.kind = $1 and c.finished_at is null`, [kind])).map(toCampaign)
       if (open?.kekId === kekId) return open
-      if (open !== undefined) await end(tx, open.id, { state: 'aborted', note: overtaken({ kekId }) })
       const id = newOperationId(this.#random)
+      if (open !== undefined) await end(tx, open.id, { state: 'aborted', note: overtaken({ id, kekId }) })
       await tx.change('insert into operations (id, kind, principal, reason, started_at) values ($1, $2, $3, $4, $5)', [
         id,
         kind,
@@ -44,8 +44,16 @@ export class SqlCampaigns implements Campaigns {
   }
 
   last(kind: PassKind): Promise<Campaign | null> {
+    return this.#newest('c.kind = $1', [kind])
+  }
+
+  lastWhole(kind: PassKind): Promise<Campaign | null> {
+    return this.#newest("c.kind = $1 and c.state in ('done', 'failed')", [kind])
+  }
+
+  #newest(where: string, values: readonly string[]): Promise<Campaign | null> {
     return this.#sql.transaction(async tx => {
-      const [row] = await tx.rows(`${selected} where c.kind = $1 order by c.seq desc limit 1`, [kind])
+      const [row] = await tx.rows(`${selected} where ${where} order by c.seq desc limit 1`, values)
       return row === undefined ? null : toCampaign(row)
     })
   }
