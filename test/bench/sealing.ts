@@ -25,6 +25,7 @@ export async function sealingBench(): Promise<readonly Row[]> {
   })
   return [
     row(`opened, ${valueBytes} bytes`, 'open', 'bareOpen', 'the bare HKDF and two AES-256-GCM calls'),
+    row(`opened, ${valueBytes} bytes that are no text`, 'openBytes', 'bareOpen', 'the bare HKDF and two AES-256-GCM calls'),
     row(`sealed, ${valueBytes} bytes`, 'seal', 'bareSeal', 'the bare HKDF and two AES-256-GCM calls'),
     row('re-wrapped', 'rewrap', 'bareRewrap', 'a bare decipher and cipher of 32 bytes'),
   ]
@@ -45,15 +46,20 @@ function measurements(): Readonly<Record<string, (index: number) => void>> {
     meter: null,
   })
   const value = SecretValue.text(randomBytes(valueBytes / 2).toString('hex'))
-  const rows = Array.from({ length: 1_000 }, (_, at) => {
-    const slot = { secretId: `sec_${String(at).padStart(26, '0')}` as SecretId, number: 1 + (at % 7), kind: 'text' } as const
-    return { slot, sealed: sealer.seal(slot, value) }
-  })
-  const rowAt = (index: number) => {
-    const row = rows[index % rows.length]
-    if (row === undefined) throw new Error('no rows')
-    return row
+  const rowsOf = (kind: 'text' | 'bytes', value: SecretValue) => {
+    const rows = Array.from({ length: 1_000 }, (_, at) => {
+      const slot = { secretId: `sec_${String(at).padStart(26, '0')}` as SecretId, number: 1 + (at % 7), kind }
+      return { slot, sealed: sealer.seal(slot, value) }
+    })
+    return (index: number) => {
+      const row = rows[index % rows.length]
+      if (row === undefined) throw new Error('no rows')
+      return row
+    }
   }
+  const rowAt = rowsOf('text', value)
+  // the first byte is no beginning of UTF-8
+  const bytesAt = rowsOf('bytes', SecretValue.bytes(Buffer.concat([Buffer.of(0xff), randomBytes(valueBytes - 1)])))
   const key = createSecretKey(randomBytes(32))
   const [iv, context, plaintext, salt] = [randomBytes(12), randomBytes(90), randomBytes(valueBytes), randomBytes(32)]
   const close = (bytes: Uint8Array) => {
@@ -74,6 +80,7 @@ function measurements(): Readonly<Record<string, (index: number) => void>> {
   const [payload, wrap] = [close(plaintext), close(plaintext.subarray(0, 32))]
   return {
     open: index => void sealer.open(rowAt(index).slot, rowAt(index).sealed),
+    openBytes: index => void sealer.open(bytesAt(index).slot, bytesAt(index).sealed),
     bareOpen: () => {
       open(wrap)
       derive()

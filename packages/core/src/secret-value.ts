@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { inspect } from 'node:util'
 import { BrokerError } from './error.ts'
@@ -141,15 +142,6 @@ function mustBeName(name: string): string {
 function utf8(text: string, what: string): Uint8Array {
   if (!text.isWellFormed()) throw new BrokerError('invalid_argument', `${what} has a lone surrogate, which is no valid text`)
   return Buffer.from(text)
-}
-
-function isUtf8(bytes: Uint8Array): boolean {
-  try {
-    decoder.decode(bytes)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** The text of a field, for places that need a string; undefined when its bytes are not UTF-8. */
