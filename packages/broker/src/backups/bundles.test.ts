@@ -310,7 +310,7 @@ describe('renewal', () => {
     expect(renewed).toMatchObject({ done: 0, failed: 5, notes: [expect.stringContaining('line 5')] })
     expect(renewed.notes[0]).toContain(id)
     expect(readFileSync(file, 'utf8')).toBe(text)
-    expect(readdirSync(shelf.bundles.folder)).toEqual([`${id}.jsonl`])
+    expect(readdirSync(shelf.bundles.folder).filter(name => name !== '.renewal.lock')).toEqual([`${id}.jsonl`])
   })
 
   test('as re-encryption leaves no old ciphertext, and once done is not done again', async () => {
@@ -323,6 +323,23 @@ describe('renewal', () => {
     const whole = readFileSync(file)
     expect(await shelf.bundles.renew({ kind: 'reencrypt', pass: 'op_1', toKek: 'v2', signal })).toMatchObject({ done: 0, failed: 0 })
     expect(readFileSync(file).equals(whole)).toBe(true)
+  })
+
+  test('by several brokers of a machine is done once', async () => {
+    await made()
+    const after = (_: number, run: () => void) => {
+      const soon = setImmediate(run)
+      return () => clearImmediate(soon)
+    }
+    const clock = { ...shelf.parts.clock, after }
+    shelf.hold('v2', 'v1')
+    const brokers = [1, 2, 3].map(() => new Bundles({ ...shelf.parts, clock }))
+    const renewed = await Promise.all(brokers.map(bundles => bundles.renew({ kind: 'reencrypt', pass: 'op_1', toKek: 'v2', signal })))
+    expect(renewed.map(({ done }) => done).sort()).toEqual([0, 0, 4])
+    expect(renewed.flatMap(({ notes }) => notes)).toEqual([])
+    const [backup] = await shelf.bundles.list()
+    expect(backup?.keks).toEqual({ v2: 5 })
+    expect(await read(backup?.file ?? '')).toMatchObject({ header: { generation: 2 }, damage: [] })
   })
 
   test('after a death between the file and its row, the row is set right', async () => {

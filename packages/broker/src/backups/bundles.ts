@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { BrokerError, type Clock } from '@keyturn/core'
 import type { BackupRecord, Ledger } from '@keyturn/ledger'
 import { makePrivateFolder, mustBePrivate } from '../private-file.ts'
 import { syncFolder } from './bundle-file.ts'
 import type { SealParts } from './bundle-seal.ts'
 import { bundleIdFrom, writeBundle } from './bundle-writer.ts'
+import { alone } from './folder-lock.ts'
 import { adopt } from './leftovers.ts'
 import { type Renewed, type RenewWish, registerAgain, renewBundle } from './renewal.ts'
 import type { BackupSource } from './source.ts'
@@ -169,7 +170,11 @@ export class Bundles {
   async #renewOne(backup: BackupRecord, wish: RenewWish): Promise<Renewed & { readonly note: string | null }> {
     if (isThere(backup) === false) return { done: 0, failed: stale(backup, wish), note: `${backup.id}: its file is gone: ${backup.file}` }
     try {
-      return await renewBundle(this.#parts, backup, wish)
+      return await alone(dirname(backup.file), this.#parts.clock, wish.signal, async () => {
+        // another broker of this machine may have renewed it meanwhile
+        const now = (await this.#parts.ledger.backups.all()).find(({ id }) => id === backup.id)
+        return now === undefined ? { done: 0, failed: 0, note: null } : renewBundle(this.#parts, now, wish)
+      })
     } catch (error) {
       if (!(error instanceof BrokerError) || error.code === 'cancelled') throw error
       return { done: 0, failed: stale(backup, wish), note: `${backup.id}: ${error.message}` }

@@ -2,6 +2,7 @@ import { type BrokerError, backoffMs, type Clock, type Envelopes, type Pass, typ
 import { named } from '../exchange.ts'
 import type { SealedPart } from '../keys/sealed-parts.ts'
 import { outcomesOf, type Sealing, type Unopened } from './outcomes.ts'
+import { holdYoungSpace } from './young-space.ts'
 
 /** How long others are waited for who are at all that is left. */
 const busyMs = 500
@@ -76,7 +77,12 @@ export class PassRun {
     const envelopes = await this.#opened()
     if (envelopes === null) return
     const { lanes } = this.#options.pace === undefined ? (envelopes.suits ?? embedded) : embedded
-    await Promise.all(Array.from({ length: lanes }, (_, lane) => this.#lane(envelopes, lane)))
+    const release = holdYoungSpace()
+    try {
+      await Promise.all(Array.from({ length: lanes }, (_, lane) => this.#lane(envelopes, lane)))
+    } finally {
+      release()
+    }
   }
 
   async #opened(): Promise<Envelopes | null> {

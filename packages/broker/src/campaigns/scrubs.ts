@@ -1,5 +1,6 @@
 import type { Clock, PassFailure } from '@keyturn/core'
 import type { Campaign, Ledger } from '@keyturn/ledger'
+import type { NamedFinding } from '../examine.ts'
 import { type NameParts, nameOfRow } from './row-names.ts'
 import { scrubEveryMs } from './scrub-pace.ts'
 import { progressOf } from './view.ts'
@@ -45,6 +46,17 @@ export async function damagedValues(known: ScrubParts): Promise<readonly Damaged
     }
   }
   return [...found.values()]
+}
+
+/** What an operator should see to of damaged values. */
+export function damageFindings(damaged: readonly DamagedValue[]): readonly NamedFinding[] {
+  return damaged.map(({ database, secret, version, since }) => ({
+    ok: false,
+    what: secret,
+    name: 'value damaged',
+    detail: `version ${version} in ${database} cannot be opened: found by the scrub of ${since.toISOString()}`,
+    hint: 'restore it from a backup (keyturn restore), or write the secret anew; it is told until a later scrub finds it whole',
+  }))
 }
 
 async function damagedIn(known: ScrubParts, scrub: Campaign): Promise<readonly DamagedValue[]> {

@@ -1,5 +1,6 @@
 import type { BrokerError } from '@keyturn/core'
 import type { KekRecord } from '@keyturn/ledger'
+import { type DamagedValue, damageFindings } from '../campaigns/scrubs.ts'
 import { ageDays, dueOf } from './kek-due.ts'
 import { type KekFacts, needsOf, wrapsOf } from './kek-facts.ts'
 import { kekFindings } from './kek-findings.ts'
@@ -17,6 +18,8 @@ export interface Asker {
   readonly refusal: string | null
   /** Destroyed KEKs that are still where its keys come from, and why. */
   readonly left: ReadonlyMap<string, BrokerError>
+  /** What scrubs found damaged. */
+  readonly damaged: readonly DamagedValue[]
 }
 
 /** The answer of `GET /admin/v1/secrets/kek-status`. */
@@ -48,7 +51,10 @@ export function kekStatus(facts: KekFacts, asker: Asker): object {
       .map(({ op_id, kind, state, started }) => ({ op_id, kind, state, started })),
     safe_to_retire: Object.fromEntries(known.map(record => [record.id, safetyOf(facts, record)])),
     refusal: asker.refusal,
-    findings: kekFindings(facts, { ids: asker.loaded, wanted, thresholdMs: asker.thresholdMs, left: asker.left }),
+    findings: [
+      ...damageFindings(asker.damaged),
+      ...kekFindings(facts, { ids: asker.loaded, wanted, thresholdMs: asker.thresholdMs, left: asker.left }),
+    ],
     due: due.length > 0,
     due_reasons: due,
     unreachable: facts.uses.flatMap(({ part, error }) => (error === undefined ? [] : [{ part, code: error.code, detail: error.message }])),

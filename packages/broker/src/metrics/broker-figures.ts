@@ -54,7 +54,7 @@ function serviceFigures(broker: Broker): readonly Metric[] {
 }
 
 async function campaignFigures({ campaigns }: Broker): Promise<readonly Metric[]> {
-  const figures = await campaigns.figures()
+  const [figures, damaged] = await Promise.all([campaigns.figures(), campaigns.damaged()])
   const newest = figures.flatMap(({ kind, newest: last }) => (last === null ? [] : [{ kind, ...last }]))
   const count = (word: 'total' | 'done' | 'skipped' | 'failed', help: string): Metric => ({
     name: `keyturn_campaign_${word}`,
@@ -86,6 +86,12 @@ async function campaignFigures({ campaigns }: Broker): Promise<readonly Metric[]
       samples: newest.flatMap(({ kind, campaign: { finishedAt } }) =>
         kind !== 'scrub' || finishedAt === null ? [] : [{ value: finishedAt.getTime() / 1000 }],
       ),
+    },
+    {
+      name: 'keyturn_damaged_values',
+      kind: 'gauge',
+      help: 'Stored values that the last scrub found damaged, and no later one found healed',
+      samples: [{ value: damaged.length }],
     },
     own('rows', 'Rows that this broker went through', ({ rows }) => rows),
     own('damaged_rows', 'Of these, rows that are damaged', ({ damaged }) => damaged),

@@ -10,9 +10,9 @@ export function getKekStatus(broker: Broker, context: HttpContext): Promise<Resp
     grantBroker(broker, asked.session.principal, 'admin')
     const { keyring, keys, copies } = broker.life
     const { kekThresholdMs: thresholdMs } = broker.config.rotation
-    const facts = await kekFacts(broker)
+    const [facts, damaged] = await Promise.all([kekFacts(broker), broker.campaigns.damaged()])
     const refusal = keys.health.error?.message ?? null
     const { wanted, currentId: using, ids: loaded } = keyring
-    return json(kekStatus(facts, { wanted, using, loaded, thresholdMs, refusal, left: copies.left }), asked)
+    return json(kekStatus(facts, { wanted, using, loaded, thresholdMs, refusal, left: copies.left, damaged }), asked)
   })
 }
