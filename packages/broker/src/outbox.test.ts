@@ -26,6 +26,11 @@ function world(ids: readonly number[], chain: string[] = []) {
         if (fails.delivered) throw new BrokerError('unavailable', 'the ledger is away')
         for (const id of done) rows.delete(id)
       },
+      async deliver(limit: number, take: (some: readonly OutboxRow[]) => Promise<void>) {
+        const some = await this.pending(limit)
+        await take(some)
+        await this.delivered(some.map(({ id }) => id))
+      },
     },
   }
   const audit = {

@@ -5,7 +5,7 @@ import type { Broker } from './broker.ts'
 const batchRows = 500
 
 /**
- * Carries the engine's events from the ledger into the audit chain, each once: what the chain may have from a life before this one is
+ * Carries the engine's events from the ledger into the audit chain, each once, and into that of one broker: what the chain may have from a life before this one is
  * looked up there, what it has from this life is remembered.
  */
 export class OutboxCarrier {
@@ -36,12 +36,15 @@ export class OutboxCarrier {
   async #carry(): Promise<void> {
     const { ledger, audit } = this.#broker
     for (;;) {
-      const rows = await ledger.outbox.pending(batchRows)
-      if (rows.length === 0) return
-      if (!this.#looked) await this.#look(rows)
-      await Promise.all(rows.filter(row => !this.#appended.has(row.id)).map(row => this.#append(audit, row)))
-      await ledger.outbox.delivered(rows.map(row => row.id))
-      for (const row of rows) this.#appended.delete(row.id)
+      // what somebody else is carrying is waited for: it is not durable yet
+      if ((await ledger.outbox.pending(1)).length === 0) return
+      const carried: number[] = []
+      await ledger.outbox.deliver(batchRows, async rows => {
+        if (!this.#looked && rows.length > 0) await this.#look(rows)
+        await Promise.all(rows.filter(row => !this.#appended.has(row.id)).map(row => this.#append(audit, row)))
+        carried.push(...rows.map(row => row.id))
+      })
+      for (const id of carried) this.#appended.delete(id)
     }
   }
 

@@ -191,6 +191,11 @@ export interface Outbox {
   /** Undelivered events, oldest first. */
   pending(limit: number): Promise<readonly OutboxRow[]>
   delivered(ids: readonly number[]): Promise<void>
+  /**
+   * Gives the oldest to `take`, at most so many, and counts them as delivered when that resolves. Another broker that asks meanwhile waits, and is not
+   * given them. May give them again after a failure.
+   */
+  deliver(limit: number, take: (rows: readonly OutboxRow[]) => Promise<void>): Promise<void>
 }
 
 /** The records of the broker itself, closed like values. */

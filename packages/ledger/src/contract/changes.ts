@@ -273,4 +273,25 @@ export const changeChecks: readonly LedgerCheck[] = [
       assert.equal(await ledger.journal.undelivered('rot_NONE' as RotationId), 0)
     },
   },
+  {
+    title: 'events that are taken are given to nobody else, and again after a failure',
+    run: async ({ ledger }) => {
+      const { lease } = await holding(ledger)
+      await ledger.journal.record(lease, { events: [event('one'), event('two'), event('three')] })
+      const given: string[] = []
+      const take = async (rows: readonly { readonly action: string }[]) => {
+        given.push(...rows.map(({ action }) => action))
+      }
+      const failing = ledger.outbox.deliver(2, async rows => {
+        await take(rows)
+        throw new Error('the chain cannot be written')
+      })
+      await assert.rejects(failing, /cannot be written/)
+      assert.deepEqual(given.splice(0), ['one', 'two'])
+      await ledger.outbox.deliver(2, take)
+      await ledger.outbox.deliver(2, take)
+      await ledger.outbox.deliver(2, take)
+      assert.deepEqual(given, ['one', 'two', 'three'])
+    },
+  },
 ]

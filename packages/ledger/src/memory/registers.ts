@@ -149,6 +149,12 @@ export class MemoryOutbox implements Outbox {
   async delivered(ids: readonly number[]): Promise<void> {
     for (const id of ids) this.#state.outbox.delete(id)
   }
+
+  async deliver(limit: number, take: (rows: readonly OutboxRow[]) => Promise<void>): Promise<void> {
+    const rows = await this.pending(limit)
+    await take(rows)
+    await this.delivered(rows.map(({ id }) => id))
+  }
 }
 
 export class MemorySealedRecords implements SealedRecords {

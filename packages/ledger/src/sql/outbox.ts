@@ -17,6 +17,22 @@ export class SqlOutbox implements Outbox {
       for (const id of ids) await tx.change('delete from outbox where id = $1', [id])
     })
   }
+
+  async deliver(limit: number, take: (rows: readonly OutboxRow[]) => Promise<void>): Promise<void> {
+    if (this.#sql.dialect.database === 'sqlite') return this.#deliverAlone(limit, take)
+    return this.#sql.transaction(async tx => {
+      // gone for whoever asks next, who waits for the end of this transaction
+      const rows = await tx.rows('delete from outbox where id in (select id from outbox order by id limit $1) returning *', [limit])
+      await take(rows.map(toEvent).sort((a, b) => a.id - b.id))
+    })
+  }
+
+  /** Of one process there is nobody to keep out, and its transactions would wait for `take`. */
+  async #deliverAlone(limit: number, take: (rows: readonly OutboxRow[]) => Promise<void>): Promise<void> {
+    const rows = await this.pending(limit)
+    await take(rows)
+    await this.delivered(rows.map(({ id }) => id))
+  }
 }
 
 function toEvent(row: Row): OutboxRow {
