@@ -76,8 +76,10 @@ export class PassRun {
   async #run(): Promise<void> {
     const envelopes = await this.#opened()
     if (envelopes === null) return
-    const { lanes } = this.#options.pace === undefined ? (envelopes.suits ?? embedded) : embedded
-    const release = holdYoungSpace()
+    const isPaced = this.#options.pace !== undefined
+    const { lanes } = isPaced ? embedded : (envelopes.suits ?? embedded)
+    // what goes slowly makes little, and goes on all day
+    const release = isPaced ? () => undefined : holdYoungSpace()
     try {
       await Promise.all(Array.from({ length: lanes }, (_, lane) => this.#lane(envelopes, lane)))
     } finally {

@@ -40,7 +40,7 @@ export class SqlEnvelopes implements Envelopes {
     this.#sql = sql
     this.store = store
     this.#tables = tables
-    this.suits = sql.dialect.database === 'postgres' ? { lanes: 3, rows: 1_000 } : { lanes: 1, rows: 100 }
+    this.suits = sql.dialect.database === 'postgres' ? { lanes: 3, rows: 300 } : { lanes: 1, rows: 100 }
   }
 
   keks(): Promise<readonly KekUse[]> {
