@@ -237,6 +237,7 @@ describe('doctor', () => {
       KEYTURN_TOKEN: readFileSync(running.tokenFile, 'utf8').trim(),
     }
     expect(await run('doctor', { env })).toMatchObject({ code: 0, out: expect.stringContaining('held by the running broker') })
+    expect((await run('doctor', { env })).out).toContain('KEKs and stored values')
     expect(await run('doctor demo/session', { env })).toMatchObject({ code: 0, out: expect.stringContaining('it has 1 version') })
     expect(found(await run('doctor demo/sesion', { env }))).toEqual(expect.arrayContaining(['absent', 'misspelt']))
     expect(found(await run('doctor demo/session', { env: { ...env, KEYTURN_TOKEN: '' } }))).toContain('denied')

@@ -1,6 +1,6 @@
 import type { Readiness } from '@keyturn/api'
 import type { NamedFinding } from '@keyturn/broker'
-import { KeyturnClient } from '@keyturn/client'
+import { BrokerAdmin, KeyturnClient } from '@keyturn/client'
 import type { Config } from '@keyturn/config'
 import { BrokerError } from '@keyturn/core'
 import type { BrokerOptions } from './broker-client.ts'
@@ -9,6 +9,7 @@ import type { Terminal } from './terminal.ts'
 /** The broker that runs on a config, as seen from its own machine. */
 export interface RunningBroker {
   readonly client: KeyturnClient
+  readonly admin: BrokerAdmin
   readonly readiness: Readiness
 }
 
@@ -18,15 +19,16 @@ export async function findRunning(terminal: Terminal, config: Config, options: B
   const isEverywhere = host === '0.0.0.0' || host === '::'
   const reachable = isEverywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
   const { KEYTURN_TOKEN: token, KEYTURN_ADDR: address = `http://${reachable}:${port}` } = terminal.env
-  const client = new KeyturnClient({
+  const connection = {
     address,
     timeoutMs: 3000,
     signal: terminal.signal,
     ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
     ...(options.tokenFile !== undefined || token === undefined ? {} : { token }),
-  })
+  }
+  const client = new KeyturnClient(connection)
   try {
-    return { client, readiness: await client.readiness() }
+    return { client, admin: new BrokerAdmin(connection), readiness: await client.readiness() }
   } catch (error) {
     if (error instanceof BrokerError && error.code !== 'cancelled') return undefined
     throw error
@@ -48,6 +50,28 @@ const words: Readonly<Record<string, { readonly name: string; readonly hint: str
   audit: { name: 'audit not writable', hint: 'see to the disk of the audit file: nothing is answered that cannot be recorded' },
   ledger: { name: 'ledger unavailable', hint: 'see the log of the broker' },
   config: { name: 'config invalid', hint: 'run keyturn check' },
+}
+
+/** What a running broker knows of KEKs and of damage, which no look from outside finds. It tells that to an admin alone; whoever is none is told so. */
+export async function findingsOfKeks({ admin }: Pick<RunningBroker, 'admin'>): Promise<readonly NamedFinding[]> {
+  const what = 'KEKs and stored values'
+  try {
+    const { findings } = await admin.kekStatus()
+    if (findings.length === 0) return [{ ok: true, what, detail: 'the running broker says: ok' }]
+    return findings.map(({ ok, what, name, detail, hint }) => ({
+      ok,
+      what,
+      ...(name === undefined ? {} : { name }),
+      ...(detail === undefined ? {} : { detail }),
+      ...(hint === undefined ? {} : { hint }),
+    }))
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code === 'cancelled') throw error
+    const { code, message } = error
+    const hint = 'ask with the token of an admin: KEYTURN_TOKEN or --token-file'
+    if (code === 'unauthenticated' || code === 'permission_denied') return [{ ok: true, what, detail: `not asked: ${message}`, hint }]
+    return [{ ok: false, what, detail: message, hint: error.hint ?? 'see the log of the broker', code }]
+  }
 }
 
 /** Looks at a secret through the running broker, because that alone can open its store. Its versions show whether it is there, and no value. */

@@ -9,7 +9,7 @@ import { examineDisk } from '../disk-findings.ts'
 import { Exit, exit, wrongUse } from '../exit.ts'
 import { examineStores, type NamedResult, nameFinding, printFindings } from '../findings.ts'
 import { printJson } from '../print.ts'
-import { askRunning, findRunning, type RunningBroker, readinessFindings } from '../running-broker.ts'
+import { askRunning, findingsOfKeks, findRunning, type RunningBroker, readinessFindings } from '../running-broker.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface Options extends BrokerOptions {
@@ -61,7 +61,9 @@ async function examineAll(patient: Patient, store: string | undefined): Promise<
   const stores = found.map(finding => (isHeld(finding, running) ? heldStore(finding, running) : finding))
   if (store !== undefined) return stores
   const own = [
-    ...(running === undefined ? await door.examineBroker(config, terminal.env) : readinessFindings(running.readiness)),
+    ...(running === undefined
+      ? await door.examineBroker(config, terminal.env)
+      : [...readinessFindings(running.readiness), ...(await findingsOfKeks(running))]),
     ...examineDisk(config, running !== undefined),
     ...(await door.examineBackups(config, new Date())),
   ]
