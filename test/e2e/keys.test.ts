@@ -130,7 +130,10 @@ describe('keys from the environment', () => {
     child = await serve({ ...v1, ...v2, TALOS_CURRENT_KEK_ID: 'v2' })
     expect((await child.ask('POST', '/admin/v1/keks/v2/destroy')).status).toBe(409)
     const first = await child.ask('POST', '/admin/v1/keks/v1/destroy')
-    expect(first).toMatchObject({ status: 409, body: { particulars: { loses: 1, databases: { 'store sealed': { versions: 1 } } } } })
+    expect(first).toMatchObject({
+      status: 409,
+      body: { particulars: { loses: 1, databases: { 'store sealed': { versions: 1 } }, secrets: 1, current: 1, paths: ['lost'] } },
+    })
     const { confirmation } = first.body.particulars
     const agree = (body: object) => child.ask('POST', '/admin/v1/keks/v1/destroy', { body })
     expect((await agree({ confirm: 'v1', confirmation, loses: 2 })).status).toBe(409)

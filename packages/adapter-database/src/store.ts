@@ -7,6 +7,7 @@ import { dumpOf, pathsOf } from './dump.ts'
 import { examinePath } from './examine.ts'
 import { examineKeks, mustKnowKeks, tallyIn } from './keks.ts'
 import { lifetimesOf } from './lifetimes.ts'
+import { lossesOf } from './losses.ts'
 import type { DatabaseOptions } from './options.ts'
 import { Rows } from './rows.ts'
 import { sealedVersions } from './sealed-versions.ts'
@@ -74,7 +75,12 @@ function adapterOf(client: Client, envelopes: SqlEnvelopes, parts: Parts): Store
   return {
     kind: 'database',
     guarantees: { cas: true, idempotent: true, valueBytesMax },
-    envelopes: Object.assign(envelopes, { dump: dumpOf(sql), pathOf: pathsOf(sql), begin: begunBy(parts, envelopes) }),
+    envelopes: Object.assign(envelopes, {
+      dump: dumpOf(sql),
+      losses: lossesOf(sql),
+      pathOf: pathsOf(sql),
+      begin: begunBy(parts, envelopes),
+    }),
     async read(path, { version, signal }) {
       signal.throwIfAborted()
       if (version !== undefined) {

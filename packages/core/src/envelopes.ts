@@ -108,6 +108,14 @@ export interface Envelopes {
   failures(id: string, limit: number): Promise<readonly PassFailure[]>
   /** Where a secret is, or was before it was deleted; null when none has this id. Present where there are secrets with paths. */
   pathOf?(id: SecretId): Promise<StorePath | null>
+  /**
+   * What would be lost with a KEK: how many secrets have versions under it, of how many it is the current one, and the paths of some of these.
+   * Present where there are secrets with paths.
+   */
+  losses?(
+    kekId: string,
+    limit: number,
+  ): Promise<{ readonly secrets: number; readonly current: number; readonly paths: readonly StorePath[] }>
   /** Drops what is kept of a pass. */
   forget(id: string): Promise<void>
   /**

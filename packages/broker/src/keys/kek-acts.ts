@@ -78,7 +78,7 @@ export async function destroyKek(broker: Broker, id: string, wish: DestroyWish):
   if (record.state !== 'destroyed') {
     mustBeIdle(facts, record)
     mustKnowAll(facts)
-    mustBeConfirmed(broker, facts, record, lossOf(facts, record), wish)
+    mustBeConfirmed(broker, facts, record, await lossOf(broker, facts, record), wish)
     await ledger.keks.move(id, 'destroyed')
   }
   // also takes it from this process, and from the provider where it can
@@ -158,16 +158,28 @@ interface Loss {
   readonly needs: Readonly<Record<string, number>>
   readonly databases: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly backups: readonly string[]
+  /** Secrets with versions under it, and of how many it is the current one that is lost. */
+  readonly secrets: number
+  readonly current: number
+  /** Paths of some of those whose current version is lost. */
+  readonly paths: readonly string[]
 }
 
-function lossOf(facts: KekFacts, { id }: KekRecord): Loss {
+const pathsTold = 20
+
+async function lossOf({ parts }: Broker, facts: KekFacts, { id }: KekRecord): Promise<Loss> {
   const needs = needsOf(facts, id)
   const uses = facts.uses.flatMap(({ part, keks = [] }) => keks.filter(use => use.id === id).map(use => [part, use.needs] as const))
+  const stores = await Promise.all(parts.map(async part => (await part.open()).losses?.(id, pathsTold)))
+  const told = stores.filter(store => store !== undefined)
   return {
     loses: sumOf(needs),
     needs,
     databases: Object.fromEntries(uses.filter(([, counts]) => sumOf(counts) > 0)),
     backups: facts.backups.filter(({ keks }) => (keks[id] ?? 0) > 0).map(backup => backup.id),
+    secrets: told.reduce((sum, { secrets }) => sum + secrets, 0),
+    current: told.reduce((sum, { current }) => sum + current, 0),
+    paths: told.flatMap(({ paths }) => paths).slice(0, pathsTold),
   }
 }
 
@@ -177,16 +189,20 @@ function mustBeConfirmed(broker: Broker, facts: KekFacts, record: KekRecord, los
   const bound = JSON.stringify([principal, id, record.state, loss])
   if (confirm === id && loses === loss.loses && confirmation !== undefined && confirms(broker, confirmation, bound, facts.now)) return
   const stale = confirmation === undefined ? '' : ' (what was confirmed is not what would happen now)'
-  throw new BrokerError('conflict', `destroying KEK ${id} loses ${loss.loses} values for ever${stale}`, {
-    hint: 'send it again with confirm: the id, loses: that number, and this confirmation, within ten minutes',
-    detail: {
-      kekId: id,
-      ...loss,
-      warnings: exposure(facts, record),
-      confirmation: newConfirmation(broker, bound, facts.now),
-      expires: new Date(facts.now.getTime() + confirmationMs).toISOString(),
+  throw new BrokerError(
+    'conflict',
+    `destroying KEK ${id} loses ${loss.loses} values for ever, and with them the present value of ${loss.current} secrets${stale}`,
+    {
+      hint: 'send it again with confirm: the id, loses: that number, and this confirmation, within ten minutes',
+      detail: {
+        kekId: id,
+        ...loss,
+        warnings: exposure(facts, record),
+        confirmation: newConfirmation(broker, bound, facts.now),
+        expires: new Date(facts.now.getTime() + confirmationMs).toISOString(),
+      },
     },
-  })
+  )
 }
 
 /** Any broker of the deployment knows it again: `<end>.<random>.<mac>`. Used a second time it finds the KEK destroyed, which is what it asks for. */

@@ -29,13 +29,13 @@ beforeEach(async () => {
 })
 
 /** A watch of a broker whose databases say what `uses` holds. */
-function watch(): KekWatch {
+function watch(live: readonly { readonly id: string }[] = []): KekWatch {
   const use = (wraps: number): KekUse => ({ id: 'v1', fingerprint: keyring.fingerprint('v1'), wraps, needs: {}, oldest: null })
   const log = (_: object, text: string) => void logged.push(text)
   const parts = {
     ledger,
     clock,
-    life: { keyring, provider: {}, records: [] },
+    life: { keyring, provider: {}, records: [], id: 'one', live },
     parts: Object.keys(uses).map(name => ({
       name,
       open: async () => ({ keks: async () => [use(uses[name] ?? 0)] }) as unknown as Envelopes,
@@ -69,6 +69,19 @@ test('a KEK that is due is told once a day, also by a second broker and after a 
     await turn()
   }
   expect(chain).toHaveLength(2)
+})
+
+test('of several brokers the eldest tells', async () => {
+  clock.advance(91 * dayMs)
+  for (const live of [
+    [{ id: 'other' }, { id: 'one' }],
+    [{ id: 'one' }, { id: 'other' }],
+  ]) {
+    expect(chain).toEqual([])
+    watch(live).beat()
+    await turn()
+  }
+  expect(chain).toHaveLength(1)
 })
 
 test('the limit of use is one for all databases together: at it a KEK opens and closes nothing more', async () => {

@@ -101,7 +101,9 @@ export class KekWatch {
     const { reasons, grave } = dueOf(active, wraps, now, config.rotation.kekThresholdMs)
     const [reason] = reasons
     if (reason === undefined) return
-    await this.#alert(active, now, reasons, grave)
+    // one for all: the broker that has been here for longest
+    const [eldest] = life.live
+    if (eldest === undefined || eldest.id === life.id) await this.#alert(active, now, reasons, grave)
     const { keys } = config.broker
     if ('auto' in keys && keys.auto === true) await this.#replace(active, records, { reason, now })
   }

@@ -65,7 +65,9 @@ function opened(sealer: EnvelopeSealer, sealed: Sealed): Uint8Array {
   try {
     return sealer.openRoot(rootNumber, sealed)
   } catch (cause) {
-    if (!(cause instanceof BrokerError) || cause.code !== 'corrupt') throw cause
+    if (!(cause instanceof BrokerError)) throw cause
+    if (cause.code === 'unavailable') throw withoutRoot(sealed.kekId, cause)
+    if (cause.code !== 'corrupt') throw cause
     throw new BrokerError(
       'corrupt',
       `the root secret does not open under KEK ${sealed.kekId}: that is another key than the one that closed it, or the ledger was changed`,
@@ -75,6 +77,19 @@ function opened(sealer: EnvelopeSealer, sealed: Sealed): Uint8Array {
       },
     )
   }
+}
+
+/** The root is always under the KEK that closes new values, or the one before: without it there is neither a token nor an audit chain. */
+function withoutRoot(id: string, cause: BrokerError): BrokerError {
+  return new BrokerError(
+    'unavailable',
+    `KEK ${id} closes what this deployment itself needs and is not loaded here: no broker starts without it`,
+    {
+      hint: `put KEK ${id} back; another one may replace it only after brokers that hold both have run`,
+      detail: cause.detail ?? { kekId: id },
+      cause,
+    },
+  )
 }
 
 async function openRoot(records: SealedRecords, sealer: EnvelopeSealer, random: Random): Promise<Uint8Array> {

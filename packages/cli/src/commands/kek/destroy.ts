@@ -18,6 +18,9 @@ interface Options extends BrokerOptions {
 /** What the refusal of the first request tells. */
 interface Loss extends DestroyAgreement {
   readonly needs: Readonly<Record<string, number>>
+  /** Of how many secrets the present value is lost, and some of them. */
+  readonly current: number
+  readonly paths: readonly string[]
 }
 
 /** `kek destroy ID`: ends a KEK, and with it what it alone opens. */
@@ -60,15 +63,20 @@ async function lossOf(admin: BrokerAdmin, id: string, why: object): Promise<Loss
   try {
     return await admin.destroyKek(id, null, why)
   } catch (error) {
-    const { confirmation, loses, needs = {} } = (error instanceof BrokerError && error.detail) || {}
+    const { confirmation, loses, needs = {}, current = 0, paths = [] } = (error instanceof BrokerError && error.detail) || {}
     if (typeof confirmation !== 'string' || typeof loses !== 'number') throw error
-    return { confirmation, loses, needs: needs as Loss['needs'] } // the broker's own counts, only shown
+    // the broker's own counts and names, only shown
+    return { confirmation, loses, needs: needs as Loss['needs'], current: Number(current), paths: paths as Loss['paths'] }
   }
 }
 
 /** Has a person type the id and the count. */
 async function agreed(terminal: Terminal, id: string, loss: Loss): Promise<number> {
   terminal.err(`With KEK ${id}, ${textOf(loss)} can never be opened again, here or in any copy.\n`)
+  if (loss.current > 0) {
+    const more = loss.current > loss.paths.length ? ', ...' : ''
+    terminal.err(`The present value of ${loss.current} secrets is among them: ${loss.paths.join(', ')}${more}\n`)
+  }
   if ((await terminal.ask('Type the id of the KEK')) !== id) throw new BrokerError('cancelled', 'that is not its id; nothing was done')
   return Number(await terminal.ask('Type how many values are lost'))
 }
