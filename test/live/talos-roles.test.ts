@@ -57,8 +57,8 @@ echo 'DATABASE_URL=${roles[role]}' >> talos.env; echo TALOS_CURRENT_KEK_ID=${cur
     const line = page.split('```sh migrate\n')[1]?.split('```')[0] ?? ''
     const migrated = await deployment.run(`export DATABASE_URL='${roles.owner}'\n${line}`)
     expect(migrated, migrated.err).toMatchObject({ code: 0 })
-    expect(migrated.out).toMatch(/keyturn_ledger.*none +\d/)
-    expect(migrated.out).toMatch(/keyturn_store.*none +\d/)
+    expect(migrated.out).toMatch(/keyturn_ledger.*none\t\d/)
+    expect(migrated.out).toMatch(/keyturn_store.*none\t\d/)
     await connected(roles.owner, client => client.query(blockOf('owner')))
     await deployment.start(0, serve)
   }, 60_000)
@@ -67,15 +67,17 @@ echo 'DATABASE_URL=${roles[role]}' >> talos.env; echo TALOS_CURRENT_KEK_ID=${cur
     const put = (value: string) => deployment.ask('PUT', '/v1/secrets/upstream/openai', { body: { value } })
     expect((await put('one')).status).toBe(201)
     expect((await put('two')).status).toBe(200)
-    const rotated = await asRoot('rotate gateway/session-key --wait')
-    expect(rotated, rotated.all).toMatchObject({ code: 0 })
     const backup = await asRoot('backup create --reason "as the application"')
     expect(backup, backup.all).toMatchObject({ code: 0 })
-    const scrubbed = async () => {
-      const { rows } = await connected(url, client => client.query("select state from keyturn_ledger.campaigns where kind = 'scrub'"))
-      return rows.some(({ state }) => state === 'done') ? true : undefined
+    const scrub = async () => {
+      const { rows } = await connected(url, client =>
+        client.query(
+          "select note, id in (select id from keyturn_store.passes) as begun from keyturn_ledger.campaigns where kind = 'scrub'",
+        ),
+      )
+      return rows[0]?.begun === true ? (rows[0].note as string | null) : undefined
     }
-    await until('every value was opened once', scrubbed, 30_000)
+    expect(await until('the scrub has begun', scrub, 30_000)).toBe(null)
     await environment('app', 'v2')
     await deployment.start(0, serve)
     await until('v2 is current', async () => {
@@ -87,6 +89,8 @@ echo 'DATABASE_URL=${roles[role]}' >> talos.env; echo TALOS_CURRENT_KEK_ID=${cur
     expect((await deployment.ask('GET', '/admin/v1/secrets/kek-status')).body.stale_counts.v1).toBe(0)
     const retired = await asRoot('kek retire v1')
     expect(retired, retired.all).toMatchObject({ code: 0 })
+    const rotated = await asRoot('rotate gateway/session-key --wait')
+    expect(rotated, rotated.all).toMatchObject({ code: 0 })
     expect((await deployment.ask('DELETE', '/v1/secrets/upstream/openai')).status).toBe(204)
     const { out } = await asRoot('backup list --json')
     const id = /bak_\w+/.exec(out)?.[0]
