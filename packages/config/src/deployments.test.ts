@@ -118,3 +118,59 @@ describe('configs/quickstart', () => {
     for (const line of values) expect(line).toContain('placeholder')
   })
 })
+
+describe('configs/talos', () => {
+  const talos = (env: Environment = {}) => load('configs/talos/keyturn.yaml', env)
+
+  test('is embedded with nothing set: 30 days, 24 hours of grace, a scan an hour, a KEK that is due after 90 days', async () => {
+    const config = await talos()
+    expect(config.warnings).toEqual([])
+    expect(config.broker).toMatchObject({ ledger: null, keys: { provider: 'env', prefix: 'TALOS' } })
+    expect(config.rotation).toMatchObject({ scanMs: 3_600_000, kekThresholdMs: 90 * 24 * 3_600_000 })
+    // without a URL it is none
+    expect(config.audit.sinks).toEqual([{ kind: 'webhook', url: '' }])
+    const rows = describeConfig(config)
+    expect(rows.map(({ name, type, every, grace, stores, owner }) => [name, type, every?.value, grace.value, stores, owner])).toEqual([
+      ['gateway/session-key', 'service-token', '30d', '24h', ['database'], '@gateway-oncall'],
+      ['upstream/anthropic', 'api-key', '30d', '24h', ['database'], '@gateway-oncall'],
+      ['upstream/openai', 'api-key', '30d', '24h', ['database'], '@gateway-oncall'],
+    ])
+    expect(rows.map(({ every, grace }) => [every?.source, grace.source])).toEqual(
+      Array.from({ length: 3 }, () => ['rotation.every', 'rotation.grace']),
+    )
+    expect([...config.secrets.values()].map(({ strategy, makeAtStart }) => [strategy, makeAtStart])).toEqual([
+      ['generated', true],
+      ['external', false],
+      ['external', false],
+    ])
+  })
+
+  test('has its ledger and its store in the database of DATABASE_URL, and its figures from its variables', async () => {
+    const config = await talos({
+      DATABASE_URL: 'postgres://u:p@db.example/talos',
+      SECRET_ROTATION_INTERVAL_DAYS: '7',
+      ROTATION_WORKER_SLEEP_SEC: '60',
+      KEK_ROTATION_THRESHOLD_DAYS: '30',
+      TALOS_AUDIT_URL: 'https://audit.example/records',
+    })
+    expect(config.broker.ledger).toBe('postgres://u:p@db.example/talos')
+    expect(config.rotation).toMatchObject({ scanMs: 60_000, kekThresholdMs: 30 * 24 * 3_600_000 })
+    expect(config.audit.sinks).toMatchObject([{ kind: 'webhook', url: 'https://audit.example/records' }])
+    expect(describeConfig(config).map(({ every }) => every?.value)).toEqual(['7d', '7d', '7d'])
+  })
+
+  test.each(['0', '-1', 'x'])('refuses SECRET_ROTATION_INTERVAL_DAYS=%s by name', async days => {
+    const refused = await talos({ SECRET_ROTATION_INTERVAL_DAYS: days }).catch(error => error)
+    expect(refused).toBeInstanceOf(ConfigError)
+    expect(refused.message).toContain('SECRET_ROTATION_INTERVAL_DAYS')
+  })
+
+  test('lets the gateway read, an operator rotate and write upstream credentials, and nobody but admin touch keys', async () => {
+    const { access } = await talos()
+    const may = (role: string, action: 'read' | 'rotate' | 'write' | 'admin', name: string) =>
+      access.policy.decide({ id: role, roles: [role] }, action, { name: name as SecretName }).allowed
+    expect([may('gateway', 'read', 'upstream/openai'), may('gateway', 'rotate', 'gateway/session-key')]).toEqual([true, false])
+    expect([may('operator', 'rotate', 'gateway/session-key'), may('operator', 'write', 'upstream/openai')]).toEqual([true, true])
+    expect([may('operator', 'read', 'upstream/openai'), may('operator', 'admin', 'upstream/openai')]).toEqual([false, false])
+  })
+})
