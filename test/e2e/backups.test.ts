@@ -1,13 +1,11 @@
-import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import process from 'node:process'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ran } from '../../packages/cli/test/fake-terminal.ts'
 import { Place, until } from './harness.ts'
 import { Served } from './served.ts'
 
-const binary = join(import.meta.dirname, '../../packages/cli/bin/keyturn.mjs')
 const config = 'broker: { keys: { provider: env } }\ndatabase: {}\n'
 const key = () => randomBytes(32).toString('base64url')
 let place: Place
@@ -25,23 +23,13 @@ afterEach(async () => {
   place.remove()
 })
 
-/** `keyturn` in a process of its own, on the data folder of this name. */
-function keyturn(args: readonly string[], data = 'data', env: Record<string, string> = {}) {
-  const given = { PATH: process.env.PATH, KEYTURN_DATA: join(place.folder, data), ...keks, ...env }
+/** `keyturn` on the data folder of this name. */
+function run(args: readonly string[], data = 'data', env: Record<string, string> = {}) {
+  const given = { KEYTURN_DATA: join(place.folder, data), ...keks, ...env }
   const all = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''))
-  const child = spawn(process.execPath, ['--conditions=@keyturn/source', binary, ...args], {
-    cwd: place.folder,
-    env: all,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let [out, err] = ['', '']
-  child.stdout.on('data', chunk => (out += String(chunk)))
-  child.stderr.on('data', chunk => (err += String(chunk)))
-  const ended = new Promise<{ code: number | null; out: string; err: string }>(done => child.on('close', code => done({ code, out, err })))
-  return { child, ended }
+  return ran(args, { cwd: place.folder, env: all })
 }
 
-const run = (args: readonly string[], data?: string, env?: Record<string, string>) => keyturn(args, data, env).ended
 const linesOf = (out: string) =>
   out
     .split('\n')
@@ -103,7 +91,8 @@ test('a bundle comes back whole into an empty database, history and all, and a s
   ])
   const again = await run(['restore', file, '--json'], 'empty')
   expect([again.code, linesOf(again.out).at(-1)], again.err).toMatchObject([0, { restored: 0, same: 3 }])
-  const chain = await run(['audit', 'verify', 'empty/audit.copy.jsonl', '--anchor', 'empty/audit.copy.anchor'], 'empty')
+  const chainOf = (name: string) => join(place.folder, 'empty', name)
+  const chain = await run(['audit', 'verify', chainOf('audit.copy.jsonl'), '--anchor', chainOf('audit.copy.anchor')], 'empty')
   expect([chain.code, chain.out]).toEqual([0, expect.stringMatching(/^ok: /)])
 
   const other = await start('empty')
@@ -206,30 +195,6 @@ test('a backup that cannot be made keeps what may only begin after one from its 
   chmodSync(join(place.folder, 'data/backups'), 0o755)
   const open = await ask(broker, 'POST', '/admin/v1/backups', {})
   expect(open.body.code).toBe('precondition_failed')
-})
-
-test('a restore that is killed is gone on with by another, and no version comes twice', { timeout: 180_000 }, async () => {
-  const broker = await start()
-  const names = Array.from({ length: 60 }, (_, at) => `app/s${at}`)
-  for (const name of names) await write(broker, name, `${name}-1`, `${name}-2`, `${name}-3`)
-  const { file } = await backedUp(broker)
-  await stop()
-  for (const results of [1, 15, 40]) {
-    const killed = keyturn(['restore', file, '--json'], 'other')
-    let seen = 0
-    killed.child.stdout.on('data', chunk => {
-      seen += String(chunk).split('"event":"result"').length - 1
-      if (seen >= results) killed.child.kill('SIGKILL')
-    })
-    await killed.ended
-  }
-  const last = await run(['restore', file, '--json'], 'other')
-  expect([last.code, linesOf(last.out).at(-1)], last.err).toMatchObject([0, { failed: 0, differs: 0 }])
-  const other = await start('other')
-  for (const name of names) {
-    const { versions } = (await ask(other, 'GET', `/v1/versions/${name}`, undefined, 'other')).body
-    expect([name, versions.length]).toEqual([name, 3])
-  }
 })
 
 test('a damaged bundle is not restored, and the drill names the line', { timeout: 60_000 }, async () => {
