@@ -31,7 +31,8 @@ export async function readPage(
 ): Promise<readonly PageRow[]> {
   const { statement, parameters } = question(slice, pass, limit)
   const rows = await tx.rows(statement, parameters)
-  return rows.map(row => toPageRow(row, slice.table))
+  const columns = columnsOf(slice.table)
+  return rows.map(row => toPageRow(row, columns))
 }
 
 function question({ table, low, high, place }: Slice, pass: { readonly kind: PassKind; readonly kekId: string | null }, limit: number) {
@@ -58,11 +59,17 @@ function question({ table, low, high, place }: Slice, pass: { readonly kind: Pas
 
 const nothing = new Uint8Array()
 
-function toPageRow(row: Row, { key, guards }: SealedTable): PageRow {
+/** What the columns of a row of a table are called, once for a page. */
+const columnsOf = ({ key, guards }: SealedTable) => ({
+  key: key.map(({ type }, index) => ({ name: `key_${index}`, read: type === 'integer' ? integer : text })),
+  guards: guards.map((_, index) => `guard_${index}`),
+})
+
+function toPageRow(row: Row, { key, guards }: ReturnType<typeof columnsOf>): PageRow {
   return {
-    key: key.map(({ type }, index) => (type === 'integer' ? integer(row, `key_${index}`) : text(row, `key_${index}`))),
+    key: key.map(({ name, read }) => read(row, name)),
     // null or text, as the table's descriptor promises
-    guards: guards.map((_, index) => (row[`guard_${index}`] ?? null) as string | null),
+    guards: guards.map(name => (row[name] ?? null) as string | null),
     slot: {
       // the schema keeps other kinds out
       secretId: text(row, 'slot_secret') as SecretId,
