@@ -135,9 +135,7 @@ describe('configs/talos', () => {
       ['upstream/anthropic', 'api-key', '30d', '24h', ['database'], '@gateway-oncall'],
       ['upstream/openai', 'api-key', '30d', '24h', ['database'], '@gateway-oncall'],
     ])
-    expect(rows.map(({ every, grace }) => [every?.source, grace.source])).toEqual(
-      Array.from({ length: 3 }, () => ['rotation.every', 'rotation.grace']),
-    )
+    expect(rows.map(({ every, grace }) => [every?.source, grace.source])).toEqual(Array.from({ length: 3 }, () => ['rotation', 'rotation']))
     expect([...config.secrets.values()].map(({ strategy, makeAtStart }) => [strategy, makeAtStart])).toEqual([
       ['generated', true],
       ['external', false],
