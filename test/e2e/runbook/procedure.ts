@@ -83,6 +83,19 @@ export class Procedure {
     return (await this.deployment.ask('GET', kekStatus)).body
   }
 
+  /** Every line of the runbook, with readers all the time, none of whom may fail. */
+  async follow({ readsMin }: { readonly readsMin: number }): Promise<void> {
+    await this.begin()
+    await this.promote()
+    await this.rewrap()
+    await this.watch()
+    await this.retire()
+    await this.remove()
+    expect(this.readers.failures).toEqual([])
+    expect(this.readers.reads).toBeGreaterThan(readsMin)
+    await this.removedTooEarly()
+  }
+
   /** A deployment under v1 with its secrets moved in, and readers at them. */
   async begin(): Promise<void> {
     const [prepare] = blocksIn('Before you begin')

@@ -2,10 +2,11 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { BrokerError, type Clock, type SecretId, SecretValue } from '@keyturn/core'
+import { BrokerError, type SecretId, SecretValue } from '@keyturn/core'
 import { EnvelopeSealer, type KekProvider, type KeyringContent, wrapsHard } from '@keyturn/envelope'
 import { MemoryLedger } from '@keyturn/ledger'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { StillClock } from '../../test/still-clock.ts'
 import { pooledRandom } from '../random.ts'
 import { KeyLife } from './key-life.ts'
 import { derivedKeys, rootRecord } from './root.ts'
@@ -14,35 +15,6 @@ import { readRootCopy } from './root-copy.ts'
 const random = pooledRandom()
 const keys = new Map(['v1', 'v2', 'v3', 'other'].map(id => [id, createSecretKey(random.bytes(32))]))
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
-
-/** A clock that stands until it is moved, and runs what is due when it is. */
-class Stopwatch implements Clock {
-  #nowMs = Date.parse('2026-03-01T00:00:00Z')
-  #timers: { readonly atMs: number; readonly run: () => void }[] = []
-
-  now(): Date {
-    return new Date(this.#nowMs)
-  }
-
-  after(ms: number, run: () => void): () => void {
-    const timer = { atMs: this.#nowMs + ms, run }
-    this.#timers.push(timer)
-    return () => {
-      this.#timers = this.#timers.filter(other => other !== timer)
-    }
-  }
-
-  /** Lets time pass, second by second, and everything that follows from it settle. */
-  async pass(seconds: number): Promise<void> {
-    for (let second = 0; second < seconds; second += 1) {
-      this.#nowMs += 1_000
-      const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs)
-      this.#timers = this.#timers.filter(timer => !due.includes(timer))
-      for (const { run } of due) run()
-      await new Promise(resolve => setImmediate(resolve))
-    }
-  }
-}
 
 /** Keys as a test gives them. */
 class GivenKeys implements KekProvider {
@@ -96,13 +68,13 @@ function keyOf(id: string) {
   return key
 }
 
-let clock: Stopwatch
+let clock: StillClock
 let ledger: MemoryLedger
 let folder: string
 let lives: KeyLife[]
 
 beforeEach(() => {
-  clock = new Stopwatch()
+  clock = new StillClock()
   ledger = new MemoryLedger(clock, random)
   folder = mkdtempSync(join(tmpdir(), 'keyturn-life-'))
   lives = []

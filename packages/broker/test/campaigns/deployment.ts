@@ -1,7 +1,7 @@
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { AuditEvent } from '@keyturn/audit'
-import type { Clock, EnvelopeRow, SecretId } from '@keyturn/core'
+import type { EnvelopeRow, SecretId } from '@keyturn/core'
 import { SecretValue } from '@keyturn/core'
 import { EnvelopeSealer, Keyring, WrapMeter } from '@keyturn/envelope'
 import { MemoryLedger } from '@keyturn/ledger'
@@ -9,43 +9,12 @@ import { type CampaignParts, Campaigns } from '../../src/campaigns/campaigns.ts'
 import type { Sealing } from '../../src/campaigns/outcomes.ts'
 import { sealings } from '../../src/campaigns/sealings.ts'
 import type { SealedPart } from '../../src/keys/sealed-parts.ts'
+import { StillClock } from '../still-clock.ts'
 import { SealedRows } from './sealed-rows.ts'
 
 const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
 const keks = new Map(['v1', 'v2', 'v3'].map(id => [id, createSecretKey(randomBytes(32))]))
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined }
-
-/** A clock that stands still until it is moved. */
-export class StillClock implements Clock {
-  #nowMs = Date.UTC(2026, 0, 15)
-  #timers: { readonly atMs: number; readonly run: () => void }[] = []
-
-  now(): Date {
-    return new Date(this.#nowMs)
-  }
-
-  after(ms: number, run: () => void): () => void {
-    const timer = { atMs: this.#nowMs + ms, run }
-    this.#timers.push(timer)
-    return () => {
-      this.#timers = this.#timers.filter(other => other !== timer)
-    }
-  }
-
-  /** Moves to the next timer, no further than to a time; whether it went anywhere. */
-  next(untilMs: number): boolean {
-    const due = [...this.#timers].sort((a, b) => a.atMs - b.atMs)[0]
-    if (due === undefined || due.atMs > untilMs) return false
-    this.#timers = this.#timers.filter(other => other !== due)
-    this.#nowMs = Math.max(this.#nowMs, due.atMs)
-    due.run()
-    return true
-  }
-
-  skipTo(ms: number): void {
-    this.#nowMs = Math.max(this.#nowMs, ms)
-  }
-}
 
 /** The ledger and the databases of a deployment in memory, and brokers that come and go on them. */
 export class Deployment {
