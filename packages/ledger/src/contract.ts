@@ -9,6 +9,7 @@ import { rotationChecks } from './contract/rotations.ts'
 import { secretChecks } from './contract/secrets.ts'
 import type { LedgerCheck } from './contract/subject.ts'
 import { wishChecks } from './contract/wishes.ts'
+import { writeChecks } from './contract/writes.ts'
 
 export type { LedgerCheck, Subject } from './contract/subject.ts'
 
@@ -18,6 +19,7 @@ export const ledgerContract: readonly LedgerCheck[] = [
   ...changeChecks,
   ...wishChecks,
   ...secretChecks,
+  ...writeChecks,
   ...registerChecks,
   ...envelopeChecks,
   ...kekChecks,
