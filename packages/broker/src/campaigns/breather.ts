@@ -7,6 +7,14 @@ const busyMs = 1
 /** What others get at most for each piece, in turns that are not cut short: a fifth of a busy process stays with the work. */
 const othersMs = 4
 
+let last: Promise<unknown> = Promise.resolve()
+
+/** A turn after which nobody else who waits for one goes on: lanes side by side would all have their piece in the same turn. */
+function turnOfOne(): Promise<unknown> {
+  last = last.then(() => turn())
+  return last
+}
+
 /**
  * Long work in pieces between which everybody else gets on: after each piece the event loop turns, and turns again as long as others have much to do
  * in it. However busy they are, the work goes on.
@@ -16,7 +24,7 @@ export class Breather {
   readonly #turn: () => Promise<unknown>
   #sinceMs: number
 
-  constructor(nowMs: () => number = () => performance.now(), turns: () => Promise<unknown> = turn) {
+  constructor(nowMs: () => number = () => performance.now(), turns: () => Promise<unknown> = turnOfOne) {
     this.#nowMs = nowMs
     this.#turn = turns
     this.#sinceMs = nowMs()
