@@ -1,11 +1,16 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { failure, runStoreChecks } from '@keyturn/conformance'
 import type { StoreAdapter, StorePath, VersionId } from '@keyturn/core'
 import pg from 'pg'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { open } from '../../packages/adapter-database/src/store.ts'
 import { passBesideWriter } from '../../packages/adapter-database/test/pass-beside-writer.ts'
 import { cutting } from '../servers/cutting.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
-import { at, connected, harnessOf, intent, keyringOf, openAt, readyRoles, spoiling, storeOf, text } from './database-scene.ts'
+import { at, connected, context, harnessOf, intent, keyringOf, openAt, readyRoles, spoiling, storeOf, text } from './database-scene.ts'
 import { tally, tell } from './tell.ts'
 
 const server = await startPostgres()
@@ -141,6 +146,40 @@ async function suite(postgres: PostgresServer): Promise<void> {
         expect(found.find(({ what }) => what === 'commits reach the disk')).toMatchObject({ ok: false, detail: 'off: synchronous_commit' })
       } finally {
         await admin.query('alter role keyturn_app reset synchronous_commit')
+      }
+    })
+
+    test('a certificate is verified: by the authorities of the section, and for the name that is asked', async () => {
+      const place = mkdtempSync(join(tmpdir(), 'keyturn-store-tls-'))
+      const [key, certificate] = [join(place, 'key.pem'), join(place, 'certificate.pem')]
+      const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+      const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-keyout', key, '-out', certificate, ...names]
+      execFileSync('openssl', made, { stdio: 'ignore' })
+      const { uid, gid } = statSync(postgres.data)
+      for (const [name, source] of Object.entries({ 'server.key': key, 'server.crt': certificate })) {
+        writeFileSync(join(postgres.data, name), readFileSync(source))
+        chmodSync(join(postgres.data, name), 0o600)
+        chownSync(join(postgres.data, name), uid, gid)
+      }
+      await admin.query('alter system set ssl = on')
+      await admin.query('select pg_reload_conf()')
+      const verified = (host: string, ca?: string) => {
+        const url = `${roles.app.replace('127.0.0.1', host)}?sslmode=verify-full`
+        return open({ url, maxInFlight: 2, ...(ca === undefined ? {} : { ca }) }, context, { keyring: keyringOf() })
+      }
+      try {
+        const answers = async () => (await openAt(`${roles.app}?sslmode=require`).catch(() => undefined))?.close().then(() => true)
+        await expect.poll(answers).toBe(true)
+        const adapter = await verified('localhost', readFileSync(certificate, 'utf8'))
+        opened.push(adapter)
+        const found = await adapter.examine(null, intent())
+        expect(found.find(({ what }) => what === 'connection')?.detail).toMatch(/^TLSv1\.[23], /)
+        expect((await failure(verified('localhost'))).message).toContain('DEPTH_ZERO_SELF_SIGNED_CERT')
+        expect((await failure(verified('127.0.0.1', readFileSync(certificate, 'utf8')))).message).toContain('ERR_TLS_CERT_ALTNAME_INVALID')
+      } finally {
+        await admin.query('alter system reset ssl')
+        await admin.query('select pg_reload_conf()')
+        rmSync(place, { recursive: true })
       }
     })
 
