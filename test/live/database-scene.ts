@@ -35,6 +35,14 @@ export function blockOf(role: 'administrator' | 'owner'): string {
   return block
 }
 
+/** What the page gives the role of brokers in the schema of the ledger, to a role of another name. */
+export function ledgerGrants(role: string): string {
+  const lines = blockOf('owner')
+    .split('\n')
+    .filter(line => line.includes('keyturn_ledger'))
+  return lines.join('\n').replaceAll(', keyturn_store', '').replaceAll('keyturn_app', role)
+}
+
 /** Runs what `run` does on a connection of its own. */
 export async function connected<T>(url: string, run: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url })

@@ -6,18 +6,12 @@ import { named, refused } from '../../packages/ledger/src/contract/subject.ts'
 import { openPostgres } from '../../packages/ledger/src/postgres/open.ts'
 import { startWorker, type Worker } from '../../packages/ledger/test/worker.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
-import { blockOf } from './database-scene.ts'
+import { ledgerGrants } from './database-scene.ts'
 import { tally, tell } from './tell.ts'
 
 const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
 const clock = { now: () => new Date(), after: () => () => {} }
-/** What the page gives the role of brokers in the schema of the ledger. */
-const grants = blockOf('owner')
-  .split('\n')
-  .filter(line => line.includes('keyturn_ledger'))
-  .join('\n')
-  .replaceAll(', keyturn_store', '')
-  .replaceAll('keyturn_app', 'keyturn_broker')
+const grants = ledgerGrants('keyturn_broker')
 const server = await startPostgres()
 const counts = tally()
 
