@@ -21,7 +21,7 @@ import { tally, tell } from './tell.ts'
 
 const random = { bytes: (count: number) => randomBytes(count), uuid: () => randomUUID() }
 const clock = { now: () => new Date(), after: () => () => {} }
-const ownersAlone = 'a pass that re-encrypts changes payloads'
+const ownersAlone = 'a pass that re-encrypts changes payloads too, a scrub looks at every envelope and changes none'
 const server = await startPostgres()
 const counts = tally()
 
