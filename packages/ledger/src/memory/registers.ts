@@ -172,7 +172,8 @@ export class MemorySealedRecords implements SealedRecords {
     if (!same(this.#state.sealed.get(name) ?? null, before)) {
       throw new BrokerError('conflict', `the sealed record ${name} is not what was read any more`)
     }
-    this.#state.admit(sealed)
+    // what stays under its KEK needs no leave, as in SQL
+    if (sealed.kekId !== before?.kekId) this.#state.admit(sealed)
     this.#state.sealed.set(name, copy(sealed))
   }
 }
