@@ -21,12 +21,19 @@ export async function followCampaign(
   const bar = new ProgressBar(terminal)
   let told = ''
   let line = { state: '', at: 0 }
+  let note: string | null = null
   const campaign = await admin.follow(operationId, {
     onProgress(now) {
       const text = JSON.stringify(now)
       if (json && text !== told) terminal.out(`${text}\n`)
       told = text
       if (json) return
+      // what keeps it from going on is a person's to see, however long the bar stands
+      if (now.note !== null && now.note !== note && now.finished === null) {
+        bar.end()
+        terminal.err(`${now.note}\n`)
+      }
+      note = now.note
       bar.draw(wordsOf(now), doneIn(now), now.total)
       if (terminal.isTerminal.stderr || (line.state === now.state && performance.now() - line.at < lineEveryMs)) return
       line = { state: now.state, at: performance.now() }
