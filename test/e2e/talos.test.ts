@@ -28,6 +28,8 @@ describe('configs/talos embedded, without DATABASE_URL', () => {
   test('an audit service that was away all the time gets every record in its order, from the start of a rotation to its end', async () => {
     await until('it was asked', () => (service.refused > 0 ? true : undefined), 60_000)
     expect(service.lines).toEqual([])
+    const isUp = async () => /^keyturn_audit_sink_up\{.*\} (\d)$/m.exec((await deployment.ask('GET', '/metrics')).text)?.[1]
+    expect(await isUp()).toBe('0')
     service.away = false
     const chain = () =>
       deployment.place
@@ -36,6 +38,7 @@ describe('configs/talos embedded, without DATABASE_URL', () => {
         .filter(line => line !== '')
     await until('it has all of the chain', () => (service.lines.length >= chain().length ? true : undefined), 90_000)
     expect(service.lines).toEqual(chain())
+    expect(await isUp()).toBe('1')
     const actions = service.lines.map(line => JSON.parse(line) as { action?: string; secret?: string })
     const steps = actions.filter(({ secret, action }) => secret === 'gateway/session-key' && action?.startsWith('rotation.') === true)
     expect(steps.map(({ action }) => action)).toEqual(

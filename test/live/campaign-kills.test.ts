@@ -60,7 +60,6 @@ function suite(postgres: PostgresServer): void {
   admin.on('error', () => {})
   const keys = mkdtempSync(join(tmpdir(), 'keyturn-keys-'))
   const random = new SeededRandom(seedText)
-  const chance = () => Buffer.from(random.bytes(4)).readUInt32BE() / 2 ** 32
   const url = '$' + '{DATABASE_URL}'
   const config = `broker: { ledger: "${url}", keys: { provider: file, folder: ${keys} }, backups: { before: [] } }\ndatabase: { url: "${url}" }\n`
   const env = { DATABASE_URL: postgres.url, KEYTURN_LOG_LEVEL: 'warn' }
@@ -125,10 +124,10 @@ function suite(postgres: PostgresServer): void {
           finished.push({ target, op, shown })
           break
         }
-        await pause(chance() * 700)
+        await pause(random.fraction() * 700)
         const up = members.filter(member => member.up)
         // with one of three a client goes on reading
-        const victim = up[Math.floor(chance() * up.length)]
+        const victim = up[Math.floor(random.fraction() * up.length)]
         if (killed >= kills || up.length < 2 || victim === undefined || shown.done === 0) continue
         killed += 1
         await kill(victim)

@@ -4,6 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../e2e/harness.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
+import { SeededRandom } from '../simulation/random.ts'
 import { Fleet, type Member } from './campaigns/fleet.ts'
 import { spoiling } from './database-scene.ts'
 import { tally, tell } from './tell.ts'
@@ -11,6 +12,7 @@ import { tally, tell } from './tell.ts'
 const server = await startPostgres()
 const counts = tally()
 const kills = 20
+const seed = process.env.KEYTURN_CAMPAIGN_SEED ?? randomBytes(4).toString('hex')
 afterAll(() =>
   tell({
     adapter: 'the worker of talos, three brokers',
@@ -133,8 +135,9 @@ function suite(postgres: PostgresServer): void {
     expect(due.filter(name => promotions().get(name) !== 2)).toEqual([])
   }, 300_000)
 
-  test(`${kills} kills at any moment: one current each, old and new readable, and no version without its record`, async () => {
+  test(`${kills} kills at any moment (seed ${seed}): one current each, old and new readable, and no version without its record`, async () => {
     const starting = new Set<Promise<void>>()
+    const random = new SeededRandom(seed)
     // promoted a period ago: a start counts the due time anew from that
     await spoiling(postgres.url)(`update keyturn_ledger.versions set created_at = created_at - 31 * 86400000::bigint
       where secret_id in (select id from keyturn_ledger.secrets where name like 'mortal/%')`)
@@ -142,9 +145,9 @@ function suite(postgres: PostgresServer): void {
       "update keyturn_ledger.secrets set next_rotation_at = (extract(epoch from now()) * 1000)::bigint + floor(random() * 5000)::bigint where name like 'mortal/%'",
     )
     for (let killed = 0; killed < kills; ) {
-      await pause(Math.random() * 700)
+      await pause(random.fraction() * 700)
       const up = fleet.members.filter(member => member.up)
-      const victim: Member | undefined = up[Math.floor(Math.random() * up.length)]
+      const victim: Member | undefined = up[Math.floor(random.fraction() * up.length)]
       if (victim === undefined) continue
       killed += 1
       await victim.kill()

@@ -19,6 +19,11 @@ export class SeededRandom implements Random {
     return Buffer.concat(parts).subarray(0, count)
   }
 
+  /** From 0, below 1. */
+  fraction(): number {
+    return Buffer.from(this.bytes(4)).readUInt32BE() / 2 ** 32
+  }
+
   uuid(): string {
     const hex = Buffer.from(this.bytes(16)).toString('hex')
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`

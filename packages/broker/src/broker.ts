@@ -16,6 +16,7 @@ import type { HotReads } from './reads/hot-reads.ts'
 import type { Materials } from './reads/materials.ts'
 import type { Deliveries } from './several/deliveries.ts'
 import type { Floors } from './several/floors.ts'
+import type { AuditSinks } from './sinks/audit-sinks.ts'
 import type { TurnClock } from './turn-clock.ts'
 import type { Turns } from './writes/turns.ts'
 
@@ -65,6 +66,8 @@ export interface Broker {
   readonly kekLoaded: () => boolean
   /** Which stores answered last, by section. */
   readonly storeStates: () => Readonly<Record<string, 'ok' | 'unavailable'>>
+  /** How far each audit sink is, and whether it answered last. */
+  readonly sinkStates: () => AuditSinks['states']
   /** The version of this build. */
   readonly version: string
 }

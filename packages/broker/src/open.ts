@@ -81,7 +81,7 @@ export async function openBroker(options: OpenOptions): Promise<OpenedBroker> {
       await Promise.all(sections.map(section => section.close().catch(() => undefined)))
     })
     const parts = sealedParts(ledger, sections)
-    const { broker, worker } = assemble(options, { ledger, sealer, keys, audit, life, sections, parts })
+    const { broker, worker } = assemble(options, { ledger, sealer, keys, audit, sinks, life, sections, parts })
     closers.unshift(await guardKeys(broker))
     const { enabled = true, listen } = config.metrics
     if (enabled && listen !== undefined) {
@@ -153,6 +153,7 @@ function openAudit({ config, clock, log }: OpenOptions, keys: DerivedKeys): Prom
 }
 
 interface Parts extends Pick<Broker, 'ledger' | 'sealer' | 'keys' | 'audit'> {
+  readonly sinks: AuditSinks
   readonly life: KeyLife
   readonly sections: readonly Section[]
   readonly parts: readonly SealedPart[]
@@ -160,7 +161,7 @@ interface Parts extends Pick<Broker, 'ledger' | 'sealer' | 'keys' | 'audit'> {
 
 function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker; readonly worker: Worker } {
   const { config, clock, random, log, version } = options
-  const { ledger, sealer, keys, audit, life, sections, parts: sealed } = parts
+  const { ledger, sealer, keys, audit, sinks, life, sections, parts: sealed } = parts
   const { keyring } = life
   const materials = new Materials(clock)
   const catalog = new Catalog(config, sections)
@@ -230,6 +231,7 @@ function assemble(options: OpenOptions, parts: Parts): { readonly broker: Broker
     settleLater: () => worker.settleLater(),
     nextScan: () => worker.nextScan,
     kekLoaded: () => keyring.has(keyring.currentId),
+    sinkStates: () => sinks.states,
     storeStates: () => Object.fromEntries(sections.map(section => [section.name, section.state])),
     version,
   }

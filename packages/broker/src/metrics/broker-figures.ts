@@ -19,6 +19,7 @@ export function brokerRegistry(broker: Broker): Registry {
 
 function serviceFigures(broker: Broker): readonly Metric[] {
   const stores = Object.entries(broker.storeStates())
+  const sinks = broker.sinkStates()
   return [
     {
       name: 'keyturn_build_info',
@@ -37,6 +38,18 @@ function serviceFigures(broker: Broker): readonly Metric[] {
       kind: 'gauge',
       help: 'Whether the audit chain can be written',
       samples: [{ value: Number(broker.audit.healthy()) }],
+    },
+    {
+      name: 'keyturn_audit_sink_up',
+      kind: 'gauge',
+      help: 'Whether an audit sink took records when it was last given some; they wait in the chain',
+      samples: sinks.map(({ name, ok }) => ({ labels: { sink: name }, value: Number(ok) })),
+    },
+    {
+      name: 'keyturn_audit_sink_records_total',
+      kind: 'counter',
+      help: 'Records that it took since this process began',
+      samples: sinks.map(({ name, delivered }) => ({ labels: { sink: name }, value: delivered })),
     },
     {
       name: 'process_resident_memory_bytes',
