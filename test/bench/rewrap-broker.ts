@@ -8,6 +8,7 @@ import { median } from './row.ts'
 const binary = join(import.meta.dirname, '../../packages/cli/bin/keyturn.mjs')
 const kekStatus = '/admin/v1/secrets/kek-status'
 const sampleMs = 200
+const nothing = async (): Promise<void> => undefined
 
 /** A broker in a process of its own, with as many KEKs as campaigns were run: each leads to a new one. */
 export class BenchBroker {
@@ -22,15 +23,10 @@ export class BenchBroker {
     this.folder = folder
     this.#env = env
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    this.#configure(false)
-    this.addKek()
-  }
-
-  #configure(isBackedUp: boolean): void {
     const url = '$' + '{DATABASE_URL:-}'
-    const broker = ['listen: 127.0.0.1:0', 'data: data', `ledger: ${url}`, 'keys: { provider: env }']
-    if (!isBackedUp) broker.push('backups: { before: [] }')
-    writeFileSync(join(this.folder, 'keyturn.yaml'), `broker:\n  ${broker.join('\n  ')}\ndatabase: { url: "${url}" }\n`)
+    const lines = ['listen: 127.0.0.1:0', 'data: data', `ledger: ${url}`, 'keys: { provider: env }', 'backups: { before: [] }']
+    writeFileSync(join(folder, 'keyturn.yaml'), `broker:\n  ${lines.join('\n  ')}\ndatabase: { url: "${url}" }\n`)
+    this.addKek()
   }
 
   get current(): string {
@@ -83,16 +79,16 @@ export class BenchBroker {
     return response.json()
   }
 
-  /** Restarts under a new KEK and re-wraps everything to it, without the backup that a broker else makes first and renews at the end; `beside` runs meanwhile. */
-  async campaign(
-    beside: () => Promise<void> = async () => undefined,
-    isBackedUp = false,
-  ): Promise<{ readonly rate: number; readonly grownMegabytes: number }> {
+  /**
+   * Restarts under a new KEK and re-wraps everything to it, without the backup that a broker else makes first and renews at the end. `ahead` runs in the
+   * same broker before that, `beside` meanwhile.
+   */
+  async campaign({ ahead = nothing, beside = nothing } = {}): Promise<{ readonly rate: number; readonly grownMegabytes: number }> {
     this.addKek()
-    this.#configure(isBackedUp)
     await this.start()
     try {
       while ((await this.ask('GET', kekStatus)).current !== this.current) await new Promise(resolve => setTimeout(resolve, 50))
+      await ahead()
       const before = this.residentMegabytes()
       let most = before
       const sampling = setInterval(() => {

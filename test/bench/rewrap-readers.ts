@@ -1,29 +1,31 @@
 import type { BenchBroker } from './rewrap-broker.ts'
 
 const everyMs = 5
+const warmMs = 5_000
 const quietMs = 10_000
 const names = 200
 
-/** p99 of reads at a steady rate, before a campaign and during it. */
+/** p99 of reads at a steady rate, before a campaign and during it: in one broker, which has answered each of them before. */
 export async function readsBeside(broker: BenchBroker): Promise<{ readonly beforeMs: number; readonly duringMs: number }> {
-  await broker.start()
-  const before = await readsFor(broker, end => performance.now() < end + quietMs)
-  await broker.stop()
-  let running = true
+  let before: readonly number[] = []
   let during: readonly number[] = []
-  const beside = async () => {
-    during = await readsFor(broker, () => running)
-  }
-  // the readers end with the campaign
-  const reading: { end?: Promise<void> } = {}
-  await broker.campaign(async () => {
-    reading.end = beside()
-    await untilOver(broker)
-    running = false
-    await reading.end
+  await broker.campaign({
+    ahead: async () => {
+      await readsFor(broker, lasting(warmMs))
+      before = await readsFor(broker, lasting(quietMs))
+    },
+    beside: async () => {
+      let running = true
+      const reading = readsFor(broker, () => running)
+      await untilOver(broker)
+      running = false
+      during = await reading
+    },
   })
   return { beforeMs: p99(before), duringMs: p99(during) }
 }
+
+const lasting = (ms: number) => (begun: number) => performance.now() < begun + ms
 
 async function untilOver(broker: BenchBroker): Promise<void> {
   for (;;) {
