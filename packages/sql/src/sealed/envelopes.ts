@@ -121,10 +121,9 @@ export class SqlEnvelopes implements Envelopes {
 
   /** Whoever comes here second finds it done. */
   async #end(id: string): Promise<'over'> {
-    const { sql, tables } = { sql: this.#sql, tables: this.#tables }
-    const pass = await sql.transaction(tx => passOf(tx, id))
-    if (pass?.kind === 'reencrypt' && !pass.over) await sql.erase(tables.map(({ name }) => name))
-    await sql.transaction(tx => endPass(tx, id))
+    const pass = await this.#sql.transaction(tx => passOf(tx, id))
+    if (pass?.kind === 'reencrypt' && !pass.over) await this.#sql.erase(this.#tables.map(({ name }) => name))
+    await this.#sql.transaction(tx => endPass(tx, id))
     this.#taken.delete(id)
     return 'over'
   }
